@@ -1,0 +1,160 @@
+"""A line that behaves like a real one: demand comes by day, waits, is pulled as far as limits allow, passes the stages,
+now and then fails one and stops until somebody has answered and resolved the cord.
+
+It is told by a queue of what is due, each at its moment; all it does is call public commands with event times. What
+the line refuses (somebody else took the work, a limit, an andon) changes its plans as it would change a team's.
+"""
+
+import heapq
+import math
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from exporter.contract import DAY, HOUR, Actions, Refusal
+
+MINUTE = 60_000
+DEMAND = ("Fix", "Harden", "Speed up", "Document", "Replace", "Test", "Upgrade", "Simplify")
+PARTS = ("login", "invoice export", "price list", "search", "mail queue", "audit log", "backup", "stock ledger")
+PEOPLE = ("ana", "bo", "chen", "dina", "emil")
+FAILURES = (
+    ("test_execution", "test_failure", 0.055), ("compilation", "compilation_failure", 0.015),
+    ("security_scan", "security_violation", 0.02), ("quality_metrics", "quality_violation", 0.03),
+)  # fmt: skip
+CAUSES = (
+    ("a fixture depended on the time of day", "pinned the clock in the fixture", "the linter now refuses bare clocks"),
+    ("a dependency changed its default", "set the option explicitly", "dependencies are pinned and reviewed weekly"),
+    ("two changes met without a rebase", "rebased and ran the gates", "the queue merges one change at a time"),
+)
+
+
+def begin(actions: Actions) -> Callable[[], None] | None:
+    """What to do at each tick. None: the demo is off."""
+    if not actions.settings["demo"]:
+        return None
+    start = actions.now() - actions.settings["demo_days"] * DAY
+    line = Line(actions, start, actions.settings["demo_seed"])
+
+    def tick() -> None:
+        line.play(actions.now())
+        line.pace = actions.settings["demo_pace"]
+
+    return tick
+
+
+class Line:
+    """The simulated team. `pace` divides every wait: 1 while history is told, more when it goes on live."""
+
+    def __init__(self, actions: Actions, start: int, seed: int):
+        self._actions = actions
+        self._dice = random.Random(seed)
+        self._due: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+        self._waiting: list[str] = []
+        self.pace = 1.0
+        self._after(start, 0, self._demand)
+
+    def play(self, until: int) -> None:
+        """Everything that is due until then, in its order."""
+        while self._due and self._due[0][0] <= until:
+            at, _, act, about = heapq.heappop(self._due)
+            act(at, *about)
+
+    def _after(self, at: int, wait: float, act: Callable[..., None], *about: Any) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (at + math.ceil(wait / self.pace), self._count, act, about))
+
+    def _spread(self, median: float, sigma: float = 0.7) -> float:
+        """A wait as real ones are: mostly short, sometimes very long."""
+        return median * math.exp(self._dice.gauss(0, sigma))
+
+    def _call(self, command: str, at: int, **body: Any) -> Any:
+        """The command's result. None: the line refused."""
+        try:
+            return self._actions.call(command, {**body, "occurred_at": at}, by=f"demo:{self._dice.choice(PEOPLE)}")
+        except Refusal:
+            return None
+
+    def _demand(self, at: int) -> None:
+        """Fewer orders by night and at weekends; one in twelve waits for another."""
+        hour, weekday = at // HOUR % 24, (at // DAY + 3) % 7
+        busy = (1.0 if 7 <= hour < 18 else 0.35) * (1.0 if weekday < 5 else 0.4)
+        if self.pace > 1 or self._dice.random() < busy:
+            self._create(at)
+        self._after(at, self._spread(20 * MINUTE, 0.5), self._demand)
+        self._after(at, 1, self._pull)
+
+    def _create(self, at: int) -> None:
+        buckets = list(self._actions.settings.table("buckets"))
+        weights = [4, 2, 1, 2, *[1] * len(buckets)][: len(buckets)]
+        self._waiting = self._waiting[-20:]
+        depends_on = [self._dice.choice(self._waiting)] if self._waiting and self._dice.random() < 0.08 else []
+        self._count += 1
+        order = self._call(
+            "work_orders.create", at,
+            description=f"{self._dice.choice(DEMAND)} the {self._dice.choice(PARTS)}",
+            bucket=self._dice.choices(buckets, weights)[0],
+            priority=self._dice.choices(["low", "medium", "high", "critical"], [3, 5, 2, 1])[0],
+            sku_id=f"sku-{self._count:05d}", dependencies=depends_on, labels=["demo"],
+        )  # fmt: skip
+        if order:
+            self._waiting.append(order.id)
+            if self._dice.random() < 0.015:
+                self._after(at, self._spread(6 * HOUR), self._cancel, order.id)
+
+    def _pull(self, at: int) -> None:
+        order = self._call("work_orders.pull", at)
+        if order:
+            stages = list(self._actions.settings["stages"])
+            self._after(at, self._spread(25 * MINUTE), self._reach, order.id, order.sku_id, stages)
+
+    def _cancel(self, at: int, order: str) -> None:
+        self._call("work_orders.cancel", at, id=order, reason="no longer needed")
+
+    def _reach(self, at: int, order: str, sku: str, stages: list[str]) -> None:
+        """The next stage, and what happens there."""
+        stage, *rest = stages
+        if not self._call("work_orders.progress", at, id=order, stage=stage):
+            return
+        for failing, failure, chance in FAILURES:
+            if failing == stage and self._dice.random() < chance:
+                self._fail(at, order, sku, stages, failure)
+                return
+        self._go_on(at, order, sku, rest)
+
+    def _go_on(self, at: int, order: str, sku: str, stages: list[str]) -> None:
+        if stages:
+            self._after(at, self._spread(35 * MINUTE), self._reach, order, sku, stages)
+        else:
+            self._after(at, self._spread(30 * MINUTE), self._complete, order)
+
+    def _fail(self, at: int, order: str, sku: str, stages: list[str], failure: str) -> None:
+        andon = self._call("andon.raise", at, failure_type=failure, sku_id=sku, stage=stages[0], details={"order": order})
+        if andon:
+            answer, mend = self._spread(5 * MINUTE), self._spread(70 * MINUTE)
+            self._after(at, answer, self._answer, andon.id)
+            self._after(at, answer + mend, self._resolve, andon.id, order, sku, stages[1:])
+
+    def _answer(self, at: int, andon: str) -> None:
+        with suppress(Refusal):  # most answers come in time
+            self._actions.call("andon.escalate", {"id": andon}, by="clock")
+        self._call("andon.acknowledge", at, id=andon, note="on my way")
+
+    def _resolve(self, at: int, andon: str, order: str, sku: str, stages: list[str]) -> None:
+        cause, fix, prevention = self._dice.choice(CAUSES)
+        self._call(
+            "andon.resolve", at, id=andon, root_cause=cause, fix_applied=fix, prevention_added=prevention,
+            resolver=self._dice.choice(PEOPLE),
+        )  # fmt: skip
+        self._go_on(at, order, sku, stages)
+
+    def _complete(self, at: int, order: str) -> None:
+        if self._call("work_orders.complete", at, id=order):
+            self._after(at, 1, self._pull)
+            if self._dice.random() < 0.03:
+                self._after(at, self._spread(20 * HOUR), self._reopen, order)
+
+    def _reopen(self, at: int, order: str) -> None:
+        if self._call("work_orders.reopen", at, id=order):
+            self._after(at, self._spread(3 * HOUR), self._complete, order)

@@ -1,0 +1,114 @@
+"""History that happened elsewhere: no limit and no andon refuses it, and telling it again changes nothing.
+
+Identity is (item, activity, time). An order is derived from its events sorted by time, so pieces of a log may come in
+any order and end with the same numbers.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from collectors.work_orders import documents as doc
+from collectors.work_orders import rules
+from collectors.work_orders import schema as sql
+from collectors.work_orders.commands import Draft, add, bucket_of, emit, settle, sla_hours, stood
+from collectors.work_orders.rules import Event
+from exporter.contract import Transaction
+
+
+class _Known(NamedTuple):
+    order: Any
+    events: list[Event]
+
+
+def record(tx: Transaction, body: doc.Record) -> doc.Recorded:
+    accepted = duplicates = 0
+    entries = sorted(body.entries, key=lambda entry: entry.item)  # stable: an item's rows keep their order
+    for item, group in groupby(entries, key=lambda entry: entry.item):
+        new, known = _record_log(tx, item, list(group), body.buckets.get(item))
+        accepted, duplicates = accepted + new, duplicates + known
+    for whole in body.wholes:
+        changed = _record_whole(tx, whole)
+        accepted, duplicates = accepted + changed, duplicates + (not changed)
+    return doc.Recorded(accepted=accepted, duplicates=duplicates)
+
+
+def _record_log(tx: Transaction, item: str, entries: list[doc.Entry], bucket: str | None) -> tuple[int, int]:
+    """Adds the events of one item that are not known yet, each as a fact of its own. (new, known)"""
+    known = _find(tx, item)
+    seen = {(event.at, event.detail) for event in known.events} if known else set()
+    fresh: list[Event] = []
+    for entry in entries:
+        if (entry.at, entry.activity) not in seen:
+            seen.add((entry.at, entry.activity))
+            fresh.append(Event(entry.at, entry.what, entry.activity, tx.by))
+    if not fresh:
+        return 0, len(entries)
+    rest = fresh
+    if known is None:
+        first, *rest = fresh
+        no = add(tx, Draft(bucket_of(tx, bucket), rules.priority(None), None), [first], item, item, [], {})
+        known = _Known(tx.one(sql.GET, n=no), [first])
+    if rest:
+        _add_events(tx, known, rest)
+    return len(fresh), len(entries) - len(fresh)
+
+
+def _add_events(tx: Transaction, known: _Known, fresh: list[Event]) -> None:
+    """One fact an event, one update of the row."""
+    order, events = known
+    tx.many(sql.ADD_EVENT, [{"no": order.no, **event._asdict()} for event in fresh])
+    hours = sla_hours(tx, order.bucket)
+    before = stood(order)
+    for event in fresh[:-1]:
+        events = rules.ordered([*events, event])
+        now = rules.standing(events, order, hours)
+        emit(tx, event.what, order.no, before, now, event.at, event.detail)
+        before = now
+    last = fresh[-1]
+    settle(tx, order, rules.ordered([*events, last]), last.what, last.at, last.detail, before=before)
+
+
+def _record_whole(tx: Transaction, whole: doc.Whole) -> bool:
+    """Makes an order what the table says of it. Whether that changed anything."""
+    events = rules.ordered(Event(*event, "", tx.by) for event in _told(whole))
+    known = _find(tx, whole.item)
+    if known is None:
+        draft = Draft(bucket_of(tx, whole.bucket), rules.priority(whole.priority), whole.sku_id)
+        add(tx, draft, events, whole.item, whole.item, [], {})
+        return True
+    order = known.order
+    draft = Draft(
+        bucket_of(tx, whole.bucket) if whole.bucket else order.bucket,
+        order.priority if whole.priority is None else rules.priority(whole.priority),
+        whole.sku_id or order.sku_id,
+    )
+    kept = [event for event in known.events if event.what in ("progressed", "noted")]
+    told = rules.ordered([*kept, *events])
+    if rules.standing(told, draft, sla_hours(tx, draft.bucket)) == stood(order):
+        return False
+    tx.run(sql.DROP_EVENTS, n=order.no)
+    tx.many(sql.ADD_EVENT, [{"no": order.no, **event._asdict()} for event in told])
+    tx.run(sql.CHANGE, n=order.no, description=order.description, bucket=draft.bucket, priority=draft.priority, sku_id=draft.sku_id)
+    changed = tx.one(sql.GET, n=order.no)
+    settle(tx, changed, told, events[-1].what, events[-1].at, before=stood(order))
+    return True
+
+
+def _told(whole: doc.Whole) -> Iterator[tuple[int, str]]:
+    yield whole.created_at, "created"
+    if whole.started_at is not None:
+        yield whole.started_at, "started"
+    if whole.completed_at is not None:
+        yield whole.completed_at, "completed"
+    if whole.cancelled_at is not None:
+        yield whole.cancelled_at, "cancelled"
+    if whole.status == "blocked":
+        yield whole.created_at, "blocked"
+
+
+def _find(tx: Transaction, item: str) -> _Known | None:
+    order = tx.one(sql.FIND_EXTERNAL, external_id=item)
+    if order is None:
+        return None
+    return _Known(order, rules.ordered(Event(*row) for row in tx.all(sql.EVENTS, n=order.no)))

@@ -1,0 +1,30 @@
+"""The only reader of the system's time."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], int]
+"""Milliseconds since the epoch, UTC. A test passes its own."""
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Seconds that never run backwards, for measuring how long something took."""
+    return time.perf_counter()
+
+
+def iso(moment: int) -> str:
+    """2026-11-24T06:24:05.123Z"""
+    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse(text: str) -> int:
+    """Milliseconds of an RFC 3339 time with a zone. Raises: ValueError for anything else, a time without a zone too."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs a zone, such as Z or +01:00")
+    return round(moment.timestamp() * 1000)

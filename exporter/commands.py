@@ -1,0 +1,181 @@
+"""Commands by name: one path for REST, sockets, doors, jobs and the command line; one validation, one transaction."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from exporter.clock import Clock
+from exporter.contract import DAY, Command, Transaction
+from exporter.errors import Invalid, Refusal
+from exporter.ledger import TABLES, Ledger, Staged
+from exporter.parsing import convert
+from exporter.registry import Registry
+from exporter.settings import Settings
+from exporter.statements import Rows, Statement
+from exporter.store import Store
+
+ANSWER = sa.Table(
+    "idempotent_answer",
+    TABLES,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
+)
+FIND_ANSWER = Statement(sa.select(ANSWER.c.digest, ANSWER.c.status, ANSWER.c.answer).where(ANSWER.c.key == sa.bindparam("k")))
+KEEP_ANSWER = Statement(sa.insert(ANSWER))
+FORGET_ANSWERS = Statement(sa.delete(ANSWER).where(ANSWER.c.at < sa.bindparam("before")))
+REPEATABLE = (409, 423)
+"""Refusals that a key repeats; others were not looked at, so trying again is right."""
+
+Heard = Callable[[str, str, Refusal], None]
+
+
+class Answer(msgspec.Struct):
+    """What a command came to: a status and its JSON, so that a key can repeat it to the letter."""
+
+    status: int
+    body: bytes
+    location: str | None = None
+    repeated: bool = False
+
+
+class Commands:
+    """`refused` hears (command, by, refusal) of whatever was not carried out."""
+
+    def __init__(
+        self, registry: Registry, store: Store, ledger: Ledger, settings: Settings, now: Clock, refused: Heard
+    ):
+        self._commands, self._guards = registry.commands, registry.guards
+        self._store, self._ledger = store, ledger
+        self.settings, self.now = settings, now
+        self._refused = refused
+
+    def call(self, name: str, body: Mapping[str, Any] | msgspec.Struct, by: str) -> Any:
+        """The command's result, once it is on disk. Raises: Refusal; then nothing was changed."""
+        return self.call_all([(name, body)], by)[0]
+
+    def call_all(self, calls: list[tuple[str, Mapping[str, Any] | msgspec.Struct]], by: str) -> list[Any]:
+        """Several in one transaction: all of them, or with the first refusal none."""
+
+        def work(rows: Rows) -> list[Any]:
+            transaction = _Transaction(rows, self, by)
+            results = [transaction.call(name, body) for name, body in calls]
+            self._ledger.stage(transaction.facts)
+            return results
+
+        return self._write(calls[0][0], by, work)  # type: ignore[no-any-return]
+
+    def answer(self, name: str, body: Mapping[str, Any], by: str, key: str | None) -> Answer:
+        """As `call`, but encoded, and with a key (kept 24 h) the first answer again."""
+        command = self._commands[name]
+        if key is None:
+            return _answer(command, self.call(name, body, by))
+        digest = hashlib.sha256(msgspec.json.encode([name, body], order="sorted")).hexdigest()
+        outcome = self._write(name, by, lambda rows: self._once(rows, command, body, by, f"{by}\n{key}", digest))
+        if isinstance(outcome, Refusal):
+            self._refused(name, by, outcome)
+            raise outcome
+        return outcome  # type: ignore[no-any-return]
+
+    def prepare(self, works: list[Callable[[Transaction], None]], by: str) -> None:
+        """What collectors do at a start, in one transaction."""
+
+        def work(rows: Rows) -> None:
+            transaction = _Transaction(rows, self, by)
+            for each in works:
+                each(transaction)
+            self._ledger.stage(transaction.facts)
+
+        self._store.write(work)
+
+    def _write(self, name: str, by: str, work: Callable[[Rows], Any]) -> Any:
+        try:
+            return self._store.write(work)
+        except Refusal as refusal:
+            self._refused(name, by, refusal)
+            raise
+
+    def _once(
+        self, rows: Rows, command: Command, body: Mapping[str, Any], by: str, key: str, digest: str
+    ) -> Answer | Refusal:
+        now = self.now()
+        rows.run(FORGET_ANSWERS, before=now - DAY)
+        known = rows.one(FIND_ANSWER, k=key)
+        if known is not None:
+            if known.digest != digest:
+                message = "Idempotency-Key: this key came with another request before"
+                return Invalid(message, field="Idempotency-Key", code="idempotency_key_reused")
+            if known.status >= 400:
+                return msgspec.convert(msgspec.json.decode(known.answer), _Kept).refusal(known.status)
+            return msgspec.json.decode(known.answer, type=_KeptAnswer).answer(known.status)
+        transaction = _Transaction(rows, self, by)
+        rows.cursor.execute("SAVEPOINT attempt")
+        try:
+            answer = _answer(command, transaction.call(command.name, body))
+        except Refusal as refusal:
+            if refusal.status not in REPEATABLE:
+                raise
+            rows.cursor.execute("ROLLBACK TO attempt")
+            kept = msgspec.json.encode(_Kept(refusal.message, refusal.code, refusal.field, refusal.details))
+            rows.run(KEEP_ANSWER, key=key, digest=digest, status=refusal.status, answer=kept.decode(), at=now)
+            return refusal
+        kept = msgspec.json.encode(_KeptAnswer(msgspec.Raw(answer.body), answer.location))
+        rows.run(KEEP_ANSWER, key=key, digest=digest, status=answer.status, answer=kept.decode(), at=now)
+        self._ledger.stage(transaction.facts)
+        return answer
+
+    def parse(self, name: str, body: Mapping[str, Any] | msgspec.Struct) -> tuple[Command, Any]:
+        command = self._commands[name]
+        return command, body if isinstance(body, command.body) else convert(body, command.body)  # type: ignore[arg-type]
+
+    def ask(self, transaction: Transaction, command: str, subject: Mapping[str, Any]) -> None:
+        for guard in self._guards.get(command, ()):
+            guard.check(transaction, subject)
+
+
+class _Transaction(Transaction):
+    def __init__(self, rows: Rows, commands: Commands, by: str):
+        super().__init__(rows.cursor, rows.dialect)
+        self._commands = commands
+        self.settings, self.now, self.by = commands.settings, commands.now(), by
+        self.facts: list[Staged] = []
+
+    def emit(self, kind: str, data: msgspec.Struct, occurred_at: int) -> None:
+        self.facts.append(Staged(kind, occurred_at, self.now, self.by, msgspec.json.encode(data).decode()))
+
+    def guard(self, command: str, subject: Mapping[str, Any]) -> None:
+        self._commands.ask(self, command, subject)
+
+    def call(self, command: str, body: msgspec.Struct | Mapping[str, Any]) -> Any:
+        known, given = self._commands.parse(command, body)
+        return known.run(self, given)
+
+
+class _Kept(msgspec.Struct):
+    message: str
+    code: str
+    field: str | None
+    details: dict[str, Any]
+
+    def refusal(self, status: int) -> Refusal:
+        refusal = Refusal(self.message, code=self.code, field=self.field, details=self.details)
+        refusal.status = status
+        return refusal
+
+
+class _KeptAnswer(msgspec.Struct):
+    body: msgspec.Raw
+    location: str | None
+
+    def answer(self, status: int) -> Answer:
+        return Answer(status, bytes(self.body), self.location, repeated=True)
+
+
+def _answer(command: Command, result: Any) -> Answer:
+    location = command.location(result) if command.location else None
+    return Answer(command.status, msgspec.json.encode(result), location)

@@ -1,0 +1,52 @@
+"""From bytes and query strings to the declared types; what doesn't fit is refused by the name of its field."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from exporter.errors import Invalid, Malformed
+
+T = TypeVar("T")
+_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_NAME = re.compile(r"field `([^`]*)`")
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """Raises: Malformed, naming the byte, for what is no JSON object."""
+    if not raw:
+        return {}
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Malformed(f"the body: expected a JSON object, got {_kind(value)}")
+    return value
+
+
+def convert(values: Mapping[str, Any], kind: type[T], *, text: bool = False) -> T:
+    """`text`: the values come from a query string or flags, so numbers are spelled as text. Raises: Invalid."""
+    try:
+        return msgspec.convert(values, kind, strict=not text)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from error
+
+
+def _invalid(message: str) -> Invalid:
+    path = _PATH.search(message)
+    plain = _PATH.sub("", message)
+    named = _NAME.search(plain)
+    at = path.group(1) if path else ""
+    field = ".".join(part for part in (at, named.group(1) if named else "") if part)
+    if "unknown field" in plain:
+        return Invalid(f"{field}: there is no such field", field=field)
+    if "missing required field" in plain:
+        return Invalid(f"{field}: is required", field=field)
+    return Invalid(f"{field}: {plain[:1].lower()}{plain[1:]}", field=field or None)
+
+
+def _kind(value: Any) -> str:
+    names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")

@@ -1,0 +1,196 @@
+"""The service without its web: store, ledger, views, snapshots and jobs, put together once, started and stopped."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import gevent
+import msgspec
+
+from exporter import __version__, clock, migrations
+from exporter.clock import Clock
+from exporter.commands import Commands
+from exporter.contract import Fact, Job, Metric
+from exporter.errors import Refusal, StartupError, Unavailable
+from exporter.fold import Fold, LedgerGap
+from exporter.ledger import Ledger, Staged
+from exporter.logs import Log
+from exporter.registry import Registry
+from exporter.settings import Settings
+from exporter.snapshot import Snapshots
+from exporter.statements import Rows
+from exporter.store import Store
+from exporter.tallies import Tallies
+from exporter.telemetry import Telemetry, revision
+
+CHECKPOINT_SECONDS = 60
+_collector = ("collector",)
+HOST_METRICS = (
+    Metric("tcps_build_info", "gauge", "Always 1; the version and revision that run.", ("version", "revision")),
+    Metric("tcps_collector_success", "gauge", "Whether the collector's last reading succeeded (1) or not (0).", _collector),
+    Metric("tcps_collector_duration_seconds", "gauge", "How long its last reading took.", _collector),
+    Metric("tcps_collector_last_success_timestamp_seconds", "gauge", "When it last succeeded.", _collector),
+    Metric("tcps_view_lag_facts", "gauge", "Facts in the ledger that the views have not folded yet."),
+    Metric("tcps_store_bytes", "gauge", "Size of the database on disk."),
+    Metric(
+        "tcps_sink_failures_total", "counter", "Lines or batches that a sink did not take, since the process began.",
+        ("sink",), process=True, starts=lambda settings: [("stdout",)],
+    ),
+)  # fmt: skip
+
+
+class Service:
+    """`open` makes it ready for commands, `start` lets it collect and work by itself, `stop` ends it cleanly.
+
+    It is what doors and jobs are given (contract.Actions). `state`: opening, folding, ready, stopping.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, log: Log | None = None, now: Clock = clock.now):
+        self.settings, self.registry, self.now = settings, registry, now
+        self.metrics = [*registry.metrics.values(), *HOST_METRICS]
+        self.tallies = Tallies(self.metrics, settings)
+        self.log = log
+        self.state = "opening"
+        self.fault: str | None = None
+        self.started_at = now()
+        self._build = {(__version__, revision()): 1}
+        self._greenlets: list[gevent.Greenlet] = []
+        self.ledger = Ledger(registry.facts, self._committed)
+        self.store = Store(settings["database"], settings["write_queue"], self.ledger)
+        self.commands = Commands(registry, self.store, self.ledger, settings, now, self._refused)
+
+    def open(self) -> None:
+        """Migrates, reads the ledger's head and lets the collectors prepare. Raises: StartupError."""
+        where = migrations.folders(self.registry.packages)
+        with self.store.read() as rows:
+            pending = migrations.pending(rows, where)
+        if pending:
+            migrations.migrate(self.store.url, where)
+        try:
+            self.store.write(lambda rows: self.ledger.open(rows, self.now()))
+        except ValueError as error:
+            raise StartupError(f"{self.store.path} is damaged: {error}; restore a backup") from error
+        self.commands.prepare([c.prepare for c in self.registry if c.prepare], "configuration")
+        self.fold = Fold(self.registry, self.store, self.ledger, self.settings, self.now, self._fold_failed)
+        self.snapshots = Snapshots(self.registry, self.fold, self.settings, self.now, self._read_failed)
+        self.telemetry = Telemetry(self.metrics, self._values, self.ledger.born_at)
+        self.state = "folding"
+
+    def catch_up(self) -> None:
+        """Folds the ledger to its head and takes the first snapshot: from then on the service answers."""
+        self.fold.load()
+        self.snapshots.collect()
+        self.state = "ready"
+
+    def start(self) -> None:
+        """Everything that time calls for, each in a greenlet of its own."""
+        self._greenlets.append(gevent.spawn(self._collect))
+        self._greenlets.append(gevent.spawn(self._keep))
+        for collector in self.registry:
+            for job in collector.jobs:
+                self._greenlets.append(gevent.spawn(self._repeat, job))
+
+    def stop(self) -> None:
+        """Ends jobs, keeps a checkpoint, writes what waits and lets go of the database."""
+        folded = self.state == "ready"
+        self.state = "stopping"
+        gevent.killall(self._greenlets)
+        if folded:
+            try:
+                self.fold.checkpoint()
+            except Refusal as refusal:
+                self._event("error", "checkpoint", refusal.message)
+        self.store.close()
+        if hasattr(self, "telemetry"):
+            self.telemetry.close()
+        if self.log:
+            self.log.close()
+
+    @property
+    def progress(self) -> float:
+        """How much of the ledger is folded, 0 to 1."""
+        head = self.ledger.head
+        return self.fold.seq / head if head and hasattr(self, "fold") else 0.0
+
+    def require_ready(self) -> None:
+        """Raises: Unavailable with the progress, until the views hold the whole ledger."""
+        if self.state != "ready":
+            details = {"state": self.state, "progress": round(self.progress, 3)}
+            raise Unavailable(f"the service is {self.state}", code=self.state, retry_after=2, details=details)
+
+    def call(self, command: str, body: Mapping[str, Any] | msgspec.Struct, by: str) -> Any:
+        return self.commands.call(command, body, by)
+
+    def call_all(self, calls: list[tuple[str, Mapping[str, Any]]], by: str) -> list[Any]:
+        return self.commands.call_all(list(calls), by)
+
+    def read(self) -> AbstractContextManager[Rows]:
+        return self.store.read()
+
+    def _values(self) -> Mapping[str, Any]:
+        """The newest snapshot's values, and what the host tells of itself."""
+        snapshot = self.snapshots.current
+        health = snapshot.collectors
+        return {
+            **snapshot.values,
+            **self.tallies.values(),
+            "tcps_build_info": self._build,
+            "tcps_collector_success": {(n,): int(h.success) for n, h in health.items()},
+            "tcps_collector_duration_seconds": {(n,): h.duration for n, h in health.items()},
+            "tcps_collector_last_success_timestamp_seconds": {
+                (n,): h.last_success / 1000 for n, h in health.items() if h.last_success
+            },
+            "tcps_view_lag_facts": self.ledger.head - self.fold.seq,
+            "tcps_store_bytes": self.store.size(),
+        }
+
+    def _collect(self) -> None:
+        while True:
+            gevent.sleep(self.settings["refresh_interval"] / 1000)
+            try:
+                self.snapshots.collect()
+                self.fault = None
+            except (LedgerGap, Refusal) as error:
+                self.fault = str(error)
+                self._event("error", "collection", f"the numbers are not up to date: {error}")
+
+    def _keep(self) -> None:
+        waited = 0
+        while True:
+            gevent.sleep(1)
+            waited += 1
+            if waited >= CHECKPOINT_SECONDS or self.fold.due:
+                waited = 0
+                try:
+                    self.fold.checkpoint()
+                except Refusal as refusal:
+                    self._event("error", "checkpoint", refusal.message)
+
+    def _repeat(self, job: Job) -> None:
+        work = job.begin(self)
+        while work:
+            gevent.sleep(job.every / 1000)
+            try:
+                work()
+            except Exception as error:
+                self._event("error", f"job {job.name}", f"{type(error).__name__}: {error}")
+
+    def _committed(self, written: list[tuple[int, Staged]]) -> None:
+        if self.log:
+            self.log.facts(written)
+
+    def _refused(self, command: str, by: str, refusal: Refusal) -> None:
+        if refusal.tally:
+            self.tallies.add(*refusal.tally)
+        if self.log:
+            self.log.refused(command, by, refusal)
+
+    def _fold_failed(self, collector: str, error: Exception, fact: Fact) -> None:
+        self._event("error", "collector", f"{collector} can't fold {fact.kind} #{fact.seq}: {error!r}")
+
+    def _read_failed(self, collector: str, error: str) -> None:
+        self._event("error", "collector", f"{collector} can't be read: {error}")
+
+    def _event(self, level: str, event: str, message: str) -> None:
+        if self.log:
+            self.log.event(level, event, message)
