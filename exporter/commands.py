@@ -75,12 +75,27 @@ class Commands:
         command = self._commands[name]
         if key is None:
             return _answer(command, self.call(name, body, by))
-        digest = hashlib.sha256(msgspec.json.encode([name, body], order="sorted")).hexdigest()
+        digest = _digest([name, body])
         outcome = self._write(name, by, lambda rows: self._once(rows, command, body, by, f"{by}\n{key}", digest))
         if isinstance(outcome, Refusal):
             self._refused(name, by, outcome)
             raise outcome
         return outcome  # type: ignore[no-any-return]
+
+    def answer_once(self, request: str, answer: Callable[[], bytes], by: str, key: str | None) -> bytes:
+        """What takes more than one transaction, such as a door: with a key the first answer again, once it is done."""
+        if key is None:
+            return answer()
+        name, digest = f"{by}\n{key}", _digest(request)
+        with self._store.read() as rows:
+            known = _recall(rows, name, digest)
+        if known is None:
+            first = Answer(200, answer())
+            self._write(request, by, lambda rows: _keep(rows, name, digest, first, self.now()))
+            return first.body
+        if isinstance(known, Refusal):
+            raise known
+        return known.body
 
     def prepare(self, works: list[Callable[[Transaction], None]], by: str) -> None:
         """What collectors do at a start, in one transaction."""
@@ -103,30 +118,22 @@ class Commands:
     def _once(
         self, rows: Rows, command: Command, body: Mapping[str, Any], by: str, key: str, digest: str
     ) -> Answer | Refusal:
-        now = self.now()
-        rows.run(FORGET_ANSWERS, before=now - DAY)
-        known = rows.one(FIND_ANSWER, k=key)
+        rows.run(FORGET_ANSWERS, before=self.now() - DAY)
+        known = _recall(rows, key, digest)
         if known is not None:
-            if known.digest != digest:
-                message = "Idempotency-Key: this key came with another request before"
-                return Invalid(message, field="Idempotency-Key", code="idempotency_key_reused")
-            if known.status >= 400:
-                return msgspec.convert(msgspec.json.decode(known.answer), _Kept).refusal(known.status)
-            return msgspec.json.decode(known.answer, type=_KeptAnswer).answer(known.status)
+            return known
         transaction = _Transaction(rows, self, by)
         rows.cursor.execute("SAVEPOINT attempt")
         try:
-            answer = _answer(command, transaction.call(command.name, body))
+            answer: Answer | Refusal = _answer(command, transaction.call(command.name, body))
         except Refusal as refusal:
             if refusal.status not in REPEATABLE:
                 raise
             rows.cursor.execute("ROLLBACK TO attempt")
-            kept = msgspec.json.encode(_Kept(refusal.message, refusal.code, refusal.field, refusal.details))
-            rows.run(KEEP_ANSWER, key=key, digest=digest, status=refusal.status, answer=kept.decode(), at=now)
-            return refusal
-        kept = msgspec.json.encode(_KeptAnswer(msgspec.Raw(answer.body), answer.location))
-        rows.run(KEEP_ANSWER, key=key, digest=digest, status=answer.status, answer=kept.decode(), at=now)
-        self._ledger.stage(transaction.facts)
+            answer = refusal
+        else:
+            self._ledger.stage(transaction.facts)
+        _keep(rows, key, digest, answer, self.now())
         return answer
 
     def parse(self, name: str, body: Mapping[str, Any] | msgspec.Struct) -> tuple[Command, Any]:
@@ -156,24 +163,44 @@ class _Transaction(Transaction):
         return known.run(self, given)
 
 
-class _Kept(msgspec.Struct):
-    message: str
-    code: str
-    field: str | None
-    details: dict[str, Any]
+class _Kept(msgspec.Struct, omit_defaults=True):
+    """An answer as it is kept: either a body, or a refusal."""
 
-    def refusal(self, status: int) -> Refusal:
-        refusal = Refusal(self.message, code=self.code, field=self.field, details=self.details)
-        refusal.status = status
-        return refusal
+    body: msgspec.Raw = msgspec.Raw(b"null")
+    location: str | None = None
+    code: str | None = None
+    message: str = ""
+    field: str | None = None
+    details: dict[str, Any] = {}
 
 
-class _KeptAnswer(msgspec.Struct):
-    body: msgspec.Raw
-    location: str | None
+def _keep(rows: Rows, key: str, digest: str, answer: Answer | Refusal, now: int) -> None:
+    if isinstance(answer, Refusal):
+        kept = _Kept(code=answer.code, message=answer.message, field=answer.field, details=answer.details)
+    else:
+        kept = _Kept(body=msgspec.Raw(answer.body), location=answer.location)
+    text = msgspec.json.encode(kept).decode()
+    rows.run(KEEP_ANSWER, key=key, digest=digest, status=answer.status, answer=text, at=now)
 
-    def answer(self, status: int) -> Answer:
-        return Answer(status, bytes(self.body), self.location, repeated=True)
+
+def _recall(rows: Rows, key: str, digest: str) -> Answer | Refusal | None:
+    """Raises: Invalid where the key came with another request before."""
+    row = rows.one(FIND_ANSWER, k=key)
+    if row is None:
+        return None
+    if row.digest != digest:
+        message = "Idempotency-Key: this key came with another request before"
+        raise Invalid(message, field="Idempotency-Key", code="idempotency_key_reused")
+    kept = msgspec.json.decode(row.answer, type=_Kept)
+    if kept.code is None:
+        return Answer(row.status, bytes(kept.body), kept.location, repeated=True)
+    refusal = Refusal(kept.message, code=kept.code, field=kept.field, details=kept.details)
+    refusal.status = row.status
+    return refusal
+
+
+def _digest(request: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(request, order="sorted")).hexdigest()
 
 
 def _answer(command: Command, result: Any) -> Answer:

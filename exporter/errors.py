@@ -5,6 +5,7 @@
     ├── Unauthorized             401     unauthorized
     ├── Forbidden                403     forbidden
     ├── NotFound                 404     not_found
+    ├── NotAllowed               405     method_not_allowed
     ├── Conflict                 409     (named by the raiser) the state does not allow it
     │   └── LimitReached         409     (named by the raiser) only a limit stands in the way
     ├── TooLarge                 413     too_large
@@ -63,6 +64,10 @@ class Forbidden(Refusal):
 
 class NotFound(Refusal):
     status, code = 404, "not_found"
+
+
+class NotAllowed(Refusal):
+    status, code = 405, "method_not_allowed"
 
 
 class Conflict(Refusal):

@@ -39,6 +39,7 @@ RAISE = Statement(sa.update(HEAD).values(seq=sa.bindparam("head")))
 READ_HEAD = Statement(sa.select(HEAD.c.seq, HEAD.c.epoch, HEAD.c.born_at))
 BEGIN = Statement(sa.insert(HEAD))
 LAST = Statement(sa.select(sa.func.max(FACT.c.seq)))
+COUNT = Statement(sa.select(sa.func.count().label("count"), sa.func.max(FACT.c.seq).label("last")).select_from(FACT))
 AFTER = Statement(_after.limit(sa.bindparam("size")))
 AFTER_OF_KIND = Statement(_after.where(FACT.c.kind == sa.bindparam("kind")).limit(sa.bindparam("size")))
 
@@ -75,6 +76,15 @@ class Ledger:
         if last != row.seq:
             raise ValueError(f"the ledger's head is {row.seq}, its last fact {last}")
         self.head, self.epoch, self.born_at = row
+
+    def examine(self, rows: Rows) -> list[str]:
+        """Where facts are missing: their seqs must run from 1 to the head."""
+        row = rows.one(READ_HEAD)
+        self.head = row.seq if row else 0
+        count, last = rows.one(COUNT)
+        if (count, last or 0) == (self.head, self.head):
+            return []
+        return [f"the ledger's head is {self.head}, but it holds {count} facts up to {last or 0}; restore a backup"]
 
     def stage(self, facts: list[Staged]) -> None:
         self._staged += facts

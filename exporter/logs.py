@@ -1,7 +1,6 @@
 """What happens, line by line on stdout: JSON for machines, text for a terminal. Whoever reads slowly holds up nobody."""
 
 import os
-import sys
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -91,7 +90,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def _clock(moment: int) -> str:
     return clock.iso(moment)[:19].replace("T", " ")
-
-
-def stdout() -> TextIO:
-    return sys.stdout

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TextIO
 
 import gevent
 import msgspec
@@ -42,14 +42,15 @@ HOST_METRICS = (
 class Service:
     """`open` makes it ready for commands, `start` lets it collect and work by itself, `stop` ends it cleanly.
 
-    It is what doors and jobs are given (contract.Actions). `state`: opening, folding, ready, stopping.
+    It is what doors and jobs are given (contract.Actions). `state`: opening, folding, ready, stopping. `out` is where
+    its log goes. Raises: StartupError.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, log: Log | None = None, now: Clock = clock.now):
+    def __init__(self, settings: Settings, registry: Registry, out: TextIO | None = None, now: Clock = clock.now):
         self.settings, self.registry, self.now = settings, registry, now
         self.metrics = [*registry.metrics.values(), *HOST_METRICS]
         self.tallies = Tallies(self.metrics, settings)
-        self.log = log
+        self.log = Log(out, settings["log_format"], self._dropped) if out else None
         self.state = "opening"
         self.fault: str | None = None
         self.started_at = now()
@@ -76,6 +77,14 @@ class Service:
         self.telemetry = Telemetry(self.metrics, self._values, self.ledger.born_at)
         self.state = "folding"
 
+    def examine(self) -> list[str]:
+        """What is wrong with the database, a line a fault. Unlike `open` it changes nothing."""
+        where = migrations.folders(self.registry.packages)
+        with self.store.read() as rows:
+            if migrations.pending(rows, where):
+                return []  # a new or older database: serve begins or migrates it
+            return self.store.examine(rows) + self.ledger.examine(rows)
+
     def catch_up(self) -> None:
         """Folds the ledger to its head and takes the first snapshot: from then on the service answers."""
         self.fold.load()
@@ -99,7 +108,7 @@ class Service:
             try:
                 self.fold.checkpoint()
             except Refusal as refusal:
-                self._event("error", "checkpoint", refusal.message)
+                self.event("error", "checkpoint", refusal.message)
         self.store.close()
         if hasattr(self, "telemetry"):
             self.telemetry.close()
@@ -152,7 +161,7 @@ class Service:
                 self.fault = None
             except (LedgerGap, Refusal) as error:
                 self.fault = str(error)
-                self._event("error", "collection", f"the numbers are not up to date: {error}")
+                self.event("error", "collection", f"the numbers are not up to date: {error}")
 
     def _keep(self) -> None:
         waited = 0
@@ -164,7 +173,7 @@ class Service:
                 try:
                     self.fold.checkpoint()
                 except Refusal as refusal:
-                    self._event("error", "checkpoint", refusal.message)
+                    self.event("error", "checkpoint", refusal.message)
 
     def _repeat(self, job: Job) -> None:
         work = job.begin(self)
@@ -173,7 +182,10 @@ class Service:
             try:
                 work()
             except Exception as error:
-                self._event("error", f"job {job.name}", f"{type(error).__name__}: {error}")
+                self.event("error", f"job {job.name}", f"{type(error).__name__}: {error}")
+
+    def _dropped(self, lines: int) -> None:
+        self.tallies.add("tcps_sink_failures_total", ("stdout",), lines)
 
     def _committed(self, written: list[tuple[int, Staged]]) -> None:
         if self.log:
@@ -186,11 +198,11 @@ class Service:
             self.log.refused(command, by, refusal)
 
     def _fold_failed(self, collector: str, error: Exception, fact: Fact) -> None:
-        self._event("error", "collector", f"{collector} can't fold {fact.kind} #{fact.seq}: {error!r}")
+        self.event("error", "collector", f"{collector} can't fold {fact.kind} #{fact.seq}: {error!r}")
 
     def _read_failed(self, collector: str, error: str) -> None:
-        self._event("error", "collector", f"{collector} can't be read: {error}")
+        self.event("error", "collector", f"{collector} can't be read: {error}")
 
-    def _event(self, level: str, event: str, message: str) -> None:
+    def event(self, level: str, event: str, message: str) -> None:
         if self.log:
             self.log.event(level, event, message)

@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from itertools import chain, repeat
@@ -62,6 +62,7 @@ class Settings(Mapping[str, Any]):
     _values: Mapping[str, Any]
     _sources: Mapping[str, str]
     _names: Mapping[str, Iterable[str]]
+    _tables: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -74,7 +75,9 @@ class Settings(Mapping[str, Any]):
 
     def table(self, prefix: str) -> dict[str, dict[str, Any]]:
         """The rows "prefix.*.key" as {name: {key: value}}, in the order of the file or else of the defaults."""
-        return {name: dict(self._under(f"{prefix}.{name}.")) for name in self._names[prefix]}
+        if prefix not in self._tables:  # asked for by every command
+            self._tables[prefix] = {name: dict(self._under(f"{prefix}.{name}.")) for name in self._names[prefix]}
+        return self._tables[prefix]
 
     def mapping(self, prefix: str) -> dict[str, Any]:
         """The row "prefix.*" as {name: value}, in the same order."""
@@ -356,42 +359,3 @@ def describe(rows: Sequence[Setting]) -> str:
         cells = (key, ", ".join(variables), "(not shown)" if row.secret else default, f"{row.help} ({form})")
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(lines) + "\n"
-
-
-_KANBAN_KEYS = ("total_wip", "timestamp", "age_seconds", "window_seconds", "stale")
-_WINDOWS = {
-    "windows.throughput": 1, "windows.quality": 7, "windows.lead_time": 30, "windows.cycle_time": 30,
-    "windows.andon": 30, "windows.waste": 30,
-}
-_STAGES = (
-    "shacl_validation", "compilation", "test_execution", "security_scan", "deterministic_build", "quality_metrics",
-    "release_verification", "smoke_test",
-)
-_ALIASES = {
-    "validation": "shacl_validation", "testing": "test_execution", "execution": "smoke_test",
-    "integration": "release_verification", "deployment": "release_verification",
-}
-HOST: tuple[Setting, ...] = (
-    Setting("host", "text", "127.0.0.1", "Address to listen on.", flag="--host"),
-    Setting("port", "int", 8080, "Port to listen on; 0 is any free one.", flag="--port", minimum=0, maximum=65535),
-    Setting("public_url", "text", None, "Where browsers reach the service: the links in gate, alerts and reports."),
-    Setting("database", "text", "sqlite:///tcps.db", "SQLAlchemy URL; SQLite in ./tcps.db if unset.",
-            flag="--database", secret=True),
-    Setting("log_format", "text", "auto", "Form of log lines; auto is text on a terminal, else JSON.",
-            ("auto", "text", "json"), "--log-format"),
-    Setting("refresh_interval", "duration", 5_000, "Time between two snapshots.", minimum=100, bare_below=1000),
-    Setting("cache_ttl", "duration", 60_000, "How long a failed collector's last good document is shown, as stale."),
-    Setting("max_body", "size", 1 << 20, "Longest request body.", minimum=1),
-    Setting("max_ingest", "size", 32 << 20, "Longest body of an ingest or a hook.", minimum=1),
-    Setting("write_queue", "int", 10_000, "Commands that may wait to be written; more are answered 503.", minimum=1),
-    Setting("buckets.*.limit", "int", 5, "Most work orders in progress.", nullable=True, minimum=0,
-            reserved=_KANBAN_KEYS),
-    Setting("buckets.*.sla_hours", "float", None, "Hours from creation to the deadline: security 24, reliability "
-            "and compliance 168, cost 720, unless set.", nullable=True, above=0),
-    Setting("stages", "list", _STAGES, "Stages in the order a SKU passes them."),
-    Setting("stage_aliases", "map", _ALIASES, "Other names of stages."),
-    *(Setting(key, "duration", days * _DURATIONS["d"], "How far its numbers look back.", above=0)
-      for key, days in _WINDOWS.items()),
-)
-_SLA_HOURS = {"reliability": 168.0, "security": 24.0, "cost": 720.0, "compliance": 168.0}
-NAMES: dict[str, dict[str, Any]] = {"buckets": {name: {"sla_hours": hours} for name, hours in _SLA_HOURS.items()}}

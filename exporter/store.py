@@ -86,6 +86,14 @@ class Store:
                 cursor.execute("COMMIT")
             cursor.close()
 
+    def examine(self, rows: Rows) -> list[str]:
+        """The faults that SQLite finds in its file."""
+        rows.cursor.execute("PRAGMA integrity_check")
+        found = [line for (line,) in rows.cursor.fetchall() if line != "ok"]
+        rows.cursor.execute("PRAGMA foreign_key_check")
+        found += [f"{table} row {row} refers to {parent}, which is missing" for table, row, parent, _ in rows.cursor.fetchall()]
+        return [f"{self.path}: {line}; restore a backup" for line in found]
+
     def size(self) -> int:
         """Bytes on disk, the log of writes included."""
         return sum(os.stat(p).st_size for p in (self.path, f"{self.path}-wal") if os.path.exists(p))

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from exporter import registry, settings
+from exporter import registry
+from exporter.host_settings import configured
 from exporter.service import Service
 
 NOW = 1_795_500_000_000  # 2026-11-24T06:00:00Z
@@ -19,9 +20,8 @@ class Line:
         self.now = NOW
         self.folder = folder
         self._registry = registry.discover()
-        rows = [*settings.HOST, *self._registry.settings]
         database = {"database": f"sqlite:///{folder}/line.db"}
-        self.settings = settings.load(rows, environ={}, flags=database | flags, names=settings.NAMES)
+        self.settings = configured(self._registry.settings, environ={}, flags=database | flags)
         self.open()
 
     def open(self) -> None:

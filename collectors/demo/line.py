@@ -8,6 +8,7 @@ the line refuses (somebody else took the work, a limit, an andon) changes its pl
 import heapq
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -52,6 +53,8 @@ class Line:
         self._due: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self._waiting: list[str] = []
+        self._queued: Counter[str] = Counter()
+        self._active: Counter[str] = Counter()
         self.pace = 1.0
         self._after(start, 0, self._demand)
 
@@ -100,14 +103,24 @@ class Line:
         )  # fmt: skip
         if order:
             self._waiting.append(order.id)
+            self._queued[order.bucket] += order.status == "queued"
             if self._dice.random() < 0.015:
                 self._after(at, self._spread(6 * HOUR), self._cancel, order.id)
 
     def _pull(self, at: int) -> None:
+        """Looks at the board first; now and then somebody tries without."""
+        if not any(self._free(bucket) for bucket in self._queued) and self._dice.random() > 0.02:
+            return
         order = self._call("work_orders.pull", at)
         if order:
+            self._queued[order.bucket] -= 1
+            self._active[order.bucket] += 1
             stages = list(self._actions.settings["stages"])
             self._after(at, self._spread(25 * MINUTE), self._reach, order.id, order.sku_id, stages)
+
+    def _free(self, bucket: str) -> bool:
+        limit = self._actions.settings.table("buckets")[bucket]["limit"]
+        return self._queued[bucket] > 0 and (limit is None or self._active[bucket] < limit)
 
     def _cancel(self, at: int, order: str) -> None:
         self._call("work_orders.cancel", at, id=order, reason="no longer needed")
@@ -150,11 +163,15 @@ class Line:
         self._go_on(at, order, sku, stages)
 
     def _complete(self, at: int, order: str) -> None:
-        if self._call("work_orders.complete", at, id=order):
+        done = self._call("work_orders.complete", at, id=order)
+        if done:
+            self._active[done.bucket] -= 1
             self._after(at, 1, self._pull)
             if self._dice.random() < 0.03:
                 self._after(at, self._spread(20 * HOUR), self._reopen, order)
 
     def _reopen(self, at: int, order: str) -> None:
-        if self._call("work_orders.reopen", at, id=order):
+        again = self._call("work_orders.reopen", at, id=order)
+        if again:
+            self._active[again.bucket] += 1
             self._after(at, self._spread(3 * HOUR), self._complete, order)

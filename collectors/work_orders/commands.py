@@ -31,7 +31,7 @@ def create(tx: Transaction, body: doc.Create) -> doc.WorkOrder:
     draft = Draft(bucket_of(tx, body.bucket), rules.priority(body.priority), body.sku_id)
     no = add(tx, draft, [Event(at, "created", by=tx.by)], body.description, body.external_id, body.labels, body.metadata)
     if depends_on:
-        _depend(tx, no, depends_on)
+        _depend(tx, no, depends_on, at)
     return shown(tx, no)
 
 
@@ -53,25 +53,19 @@ def complete(tx: Transaction, body: doc.Transition) -> doc.WorkOrder:
     order = get(tx, body.id)
     _demand(order, "complete", ("in_progress",))
     tx.guard("work_orders.complete", _subject(order))
-    result = _happen(tx, order, "completed", body.occurred_at)
-    _tell_dependents(tx, order.no, result.completed_at or tx.now)
-    return result
+    return _tell_dependents(tx, order, _happen(tx, order, "completed", body.occurred_at))
 
 
 def reopen(tx: Transaction, body: doc.Transition) -> doc.WorkOrder:
     order = get(tx, body.id)
     _demand(order, "reopen", ("completed",))
-    result = _happen(tx, order, "reopened", body.occurred_at)
-    _tell_dependents(tx, order.no, tx.now)
-    return result
+    return _tell_dependents(tx, order, _happen(tx, order, "reopened", body.occurred_at))
 
 
 def cancel(tx: Transaction, body: doc.Cancel) -> doc.WorkOrder:
     order = get(tx, body.id)
     _demand(order, "cancel", rules.OPEN)
-    result = _happen(tx, order, "cancelled", body.occurred_at, body.reason)
-    _tell_dependents(tx, order.no, result.cancelled_at or tx.now)
-    return result
+    return _tell_dependents(tx, order, _happen(tx, order, "cancelled", body.occurred_at, body.reason))
 
 
 def change(tx: Transaction, body: doc.Change) -> doc.WorkOrder:
@@ -90,7 +84,7 @@ def change(tx: Transaction, body: doc.Change) -> doc.WorkOrder:
 def depend(tx: Transaction, body: doc.Depend) -> doc.WorkOrder:
     order = get(tx, body.id)
     _demand(order, "add dependencies to", ("queued", "blocked"))
-    _depend(tx, order.no, [_exists(tx, name, "depends_on") for name in _names(body)])
+    _depend(tx, order.no, [_exists(tx, name, "depends_on") for name in _names(body)], tx.now)
     return shown(tx, order.no)
 
 
@@ -107,16 +101,16 @@ def pull(tx: Transaction, body: doc.Pull) -> doc.WorkOrder:
     """Starts the first of the levelled order that may start."""
     names = [bucket_of(tx, body.bucket)] if body.bucket else levelled_buckets(tx)
     full: dict[str, LimitReached] = {}
+    tx.happened(body.occurred_at)
     for order in rules.levelled([_queue(tx, name, full) for name in names]):
         if order.bucket not in full:
             try:
                 _may_start(tx, order)
+                return _happen(tx, order, "started", body.occurred_at)
             except LimitReached as refusal:
                 full[order.bucket] = refusal
             except Refusal:
                 continue
-            else:
-                return _happen(tx, order, "started", body.occurred_at)
     for refusal in full.values():
         raise refusal
     where = f" in {body.bucket}" if body.bucket else ""
@@ -216,7 +210,7 @@ def _demand(order: Any, verb: str, statuses: tuple[str, ...]) -> None:
         raise Conflict(message, code="invalid_state", field="status", details={"status": order.status})
 
 
-def _depend(tx: Transaction, no: int, depends_on: list[int]) -> None:
+def _depend(tx: Transaction, no: int, depends_on: list[int], at: int) -> None:
     known = {row.depends_on for row in tx.all(sql.DEPENDENCIES, n=no)}
     for other in depends_on:
         if other == no or _reaches(tx, other, no):
@@ -224,7 +218,7 @@ def _depend(tx: Transaction, no: int, depends_on: list[int]) -> None:
             raise Conflict(message, code="dependency_cycle", field="dependencies")
         if other not in known:
             tx.run(sql.ADD_DEPENDENCY, no=no, depends_on=other)
-    _settle_queue(tx, no, tx.now)
+    _settle_queue(tx, no, at)
 
 
 def _reaches(tx: Transaction, start: int, goal: int) -> bool:
@@ -234,9 +228,10 @@ def _reaches(tx: Transaction, start: int, goal: int) -> bool:
     return rules.reaches(start, goal, next_of)
 
 
-def _tell_dependents(tx: Transaction, no: int, at: int) -> None:
-    for row in tx.all(sql.DEPENDENTS, n=no):
-        _settle_queue(tx, row.no, at)
+def _tell_dependents(tx: Transaction, order: Any, result: doc.WorkOrder) -> doc.WorkOrder:
+    for row in tx.all(sql.DEPENDENTS, n=order.no):
+        _settle_queue(tx, row.no, result.history[-1].timestamp)
+    return result
 
 
 def _settle_queue(tx: Transaction, no: int, at: int) -> None:

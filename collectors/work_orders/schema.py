@@ -83,7 +83,7 @@ QUEUE = Statement(
 )  # fmt: skip
 OPEN_BUCKETS = Statement(
     sa.select(_o.bucket, sa.func.count().label("orders"))
-    .where(_o.status.in_(["queued", "blocked", "in_progress"])).group_by(_o.bucket)
+    .where(_o.status != "completed", _o.status != "cancelled").group_by(_o.bucket)
 )  # fmt: skip
 ADD_DEPENDENCY = Statement(sa.insert(DEPENDENCY))
 DROP_DEPENDENCY = Statement(
@@ -94,6 +94,6 @@ DEPENDENTS = Statement(sa.select(_d.no).where(_d.depends_on == sa.bindparam("n")
 OPEN_DEPENDENCIES = Statement(
     sa.select(_d.depends_on)
     .join(ORDER, _o.no == _d.depends_on)
-    .where(_d.no == sa.bindparam("n"), _o.status.not_in(["completed", "cancelled"]))
+    .where(_d.no == sa.bindparam("n"), _o.status != "completed", _o.status != "cancelled")
     .order_by(_d.depends_on)
 )

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from exporter.settings import HOST, NAMES, Setting, Settings, SettingsError, describe, load
+from exporter.host_settings import HOST, NAMES
+from exporter.settings import Setting, Settings, SettingsError, describe, load
 
 ROWS = (
     *HOST,

@@ -1,0 +1,189 @@
+"""REST from the manifests: a route for each command, query and door, and those of the host itself."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from flask import Flask, Response, request
+from msgspec import Meta
+
+from exporter import clock
+from exporter.contract import Command, Door, Query, Struct
+from exporter.errors import NotFound, UnsupportedMedia
+from exporter.ledger import AFTER, AFTER_OF_KIND
+from exporter.parsing import convert, json_object
+from exporter.service import Service
+from exporter.settings import Settings
+from exporter.statements import Rows
+from exporter.web.access import admit
+from exporter.web.failures import json
+from exporter.web.front import Front
+
+KEY = "Idempotency-Key"
+
+
+class Page:
+    """What a query is given (contract.Page)."""
+
+    def __init__(self, rows: Rows, settings: Settings, now: int):
+        self.rows, self.settings, self.now = rows, settings, now
+
+
+class FactsQuery(Struct):
+    """`since`: the seq after which to begin."""
+
+    since: Annotated[int, Meta(ge=0)] = 0
+    kind: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class FactShown(Struct):
+    seq: int
+    kind: str
+    occurred_at: int
+    recorded_at: int
+    by: str
+    data: msgspec.Raw
+
+
+class Facts(Struct):
+    """The ledger in order. Ask again with since = next_since for what comes after."""
+
+    epoch: str
+    facts: list[FactShown]
+    next_since: int
+
+
+def register(app: Flask, service: Service) -> None:
+    for command in service.registry.commands.values():
+        if command.path:
+            _route(app, command.path, command.method, _command(service, command))
+    for query in service.registry.queries.values():
+        _route(app, query.path, "GET", _query(service, query))
+    for door in service.registry.doors.values():
+        _route(app, f"/api/ingest/{door.name}", "POST", _door(service, door))
+    _route(app, "/api/facts", "GET", lambda: _facts(service))
+    _route(app, "/api/metrics/refresh", "POST", lambda: _refresh(service))
+    _route(app, "/api/export/{form}", "GET", lambda form: _export(service, form))
+
+
+def register_cache(app: Flask, front: Front) -> None:
+    """/api/cache is the front's table, so its routes come once the front is built."""
+    _route(app, "/api/cache", "GET", lambda: json(front.statistics()))
+    _route(app, "/api/cache", "DELETE", lambda: json({"deleted": front.forget(None)}))
+    _route(app, "/api/cache/{key}", "DELETE", lambda key: json({"deleted": front.forget(key)}))
+
+
+def _route(app: Flask, path: str, method: str, answer: Callable[..., Response]) -> None:
+    rule = path.replace("{", "<").replace("}", ">")
+    app.add_url_rule(rule, f"{method} {path}", answer, methods=[method])
+
+
+def _command(service: Service, command: Command) -> Callable[..., Response]:
+    def answer(**names: str) -> Response:
+        by = admit(request.environ)
+        body = _body()
+        for name in names:
+            if name in body:
+                convert({name: ""}, Nothing)
+        done = service.commands.answer(command.name, body | names, by, request.headers.get(KEY))
+        response = Response(done.body, done.status, mimetype="application/json")
+        if done.location:
+            response.headers["Location"] = done.location
+        return response
+
+    return answer
+
+
+class Nothing(Struct):
+    """Has no fields: whatever is given is refused by its name."""
+
+
+def _query(service: Service, query: Query) -> Callable[..., Response]:
+    def answer(**names: str) -> Response:
+        admit(request.environ)
+        params = convert(_arguments(query.params) | names, query.params, text=True)
+        with service.read() as rows:
+            return json(query.run(Page(rows, service.settings, service.now()), params))
+
+    return answer
+
+
+def _door(service: Service, door: Door) -> Callable[..., Response]:
+    def answer() -> Response:
+        by = admit(request.environ)
+        request.max_content_length = service.settings["max_ingest"]
+        options = convert(_arguments(door.options), door.options, text=True)
+        request_line = f"POST {request.full_path}"
+
+        def take() -> bytes:
+            return msgspec.json.encode(door.run(service, request.stream, options, by))  # type: ignore[arg-type]
+
+        body = service.commands.answer_once(request_line, take, by, request.headers.get(KEY))
+        return Response(body, mimetype="application/json")
+
+    return answer
+
+
+def _facts(service: Service) -> Response:
+    admit(request.environ)
+    params = convert(_arguments(FactsQuery), FactsQuery, text=True)
+    if params.kind is not None and params.kind not in service.registry.facts:
+        raise NotFound(f"there is no kind of fact {params.kind!r}", field="kind")
+    with service.read() as rows:
+        if params.kind is None:
+            found = rows.all(AFTER, after=params.since, size=params.limit)
+        else:
+            found = rows.all(AFTER_OF_KIND, after=params.since, size=params.limit, kind=params.kind)
+    facts = [
+        FactShown(seq=r.seq, kind=r.kind, occurred_at=r.occurred_at, recorded_at=r.recorded_at, by=r.by,
+                  data=msgspec.Raw(r.data.encode()))
+        for r in found
+    ]  # fmt: skip
+    return json(Facts(epoch=service.ledger.epoch, facts=facts, next_since=facts[-1].seq if facts else params.since))
+
+
+def _refresh(service: Service) -> Response:
+    by = admit(request.environ)
+    service.require_ready()
+
+    def take() -> bytes:
+        return service.snapshots.collect().all_at(service.now())
+
+    body = service.commands.answer_once("POST /api/metrics/refresh", take, by, request.headers.get(KEY))
+    return Response(body, mimetype="application/json")
+
+
+def _export(service: Service, form: str) -> Response:
+    admit(request.environ)
+    service.require_ready()
+    convert(request.args, Nothing)
+    if form != "json":
+        raise NotFound(f"there is no export as {form!r}; there is json", field="format")
+    day = clock.iso(service.now())[:10].replace("-", "")
+    response = Response(service.snapshots.current.all_at(service.now()), mimetype="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="tcps-report-{day}.json"'
+    return response
+
+
+def _body() -> dict[str, Any]:
+    raw = request.get_data(cache=False)
+    if raw and request.mimetype != "application/json":
+        raise UnsupportedMedia(f"expected a body of application/json, got {request.mimetype or 'no Content-Type'}")
+    return json_object(raw)
+
+
+def _arguments(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The query string as text; what may come again (a list) as a list."""
+    hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return {
+        name: values if _is_list(hints.get(name)) else values[-1] for name, values in request.args.lists()
+    }
+
+
+def _is_list(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    return get_origin(hint) is list
+
+
