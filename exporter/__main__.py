@@ -4,7 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from exporter.cli import main  # noqa: E402
+from exporter.cli import main
 
 __all__ = ["main"]
 

@@ -66,10 +66,15 @@ def _config(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--config", type=path, envvar="TCPS_CONFIG", help="A TOML file of settings.")(command)
 
 
+def _example(line: str) -> str:
+    """The end of a command's help; \b keeps click from joining its lines."""
+    return f"\n\n\b\nExample:\n  tcps-exporter {line}"
+
+
 def _serve(plugins: registry.Registry, rows: list[Setting]) -> click.Command:
     flagged = [row for row in rows if row.flag]
 
-    @click.command(help="Runs the service. Ctrl-C or SIGTERM ends it cleanly.\n\n\b\nExample:\n  tcps-exporter serve --demo")
+    @click.command(help=f"Runs the service. Ctrl-C or SIGTERM ends it cleanly.{_example('serve --demo')}")
     @_config
     def serve(config: Path | None, **given: Any) -> None:
         from exporter.serve import serve as run
@@ -80,7 +85,7 @@ def _serve(plugins: registry.Registry, rows: list[Setting]) -> click.Command:
 
     for row in flagged:
         kind: dict[str, Any] = {"is_flag": True, "default": None} if row.kind == "bool" else {"type": str}
-        click.option(row.flag, _parameter(row), help=row.help, **kind)(serve)
+        click.option(str(row.flag), _parameter(row), help=row.help, **kind)(serve)
     return serve
 
 
@@ -108,7 +113,7 @@ def _announce(address: str) -> None:
 
 
 def _check(plugins: registry.Registry) -> click.Command:
-    @click.command(help="Validates configuration, database and plugins; a line for each fault.")
+    @click.command(help=f"Validates configuration, database and plugins.{_example('check --config tcps.toml')}")
     @click.option("--database", help="Another database than the configured one.")
     @_config
     def check(config: Path | None, database: str | None) -> None:
@@ -126,7 +131,7 @@ def _check(plugins: registry.Registry) -> click.Command:
 
 
 def _collectors(plugins: registry.Registry) -> click.Command:
-    @click.command(help="Lists the plugins with their metrics, facts and commands.")
+    @click.command(help=f"Lists the plugins with their metrics, facts and commands.{_example('collectors')}")
     def collectors() -> None:
         for collector in plugins:
             click.echo(click.style(collector.name, bold=True) + f"  {collector.summary}")
@@ -153,9 +158,8 @@ def _import(plugins: registry.Registry) -> click.Group:
 
 def _door(plugins: registry.Registry, door: Any) -> click.Command:
     fields = msgspec.structs.fields(door.options)
-    example = f"\n\n\b\nExample:\n  tcps-exporter {door.example}" if door.example else ""
 
-    @click.command(door.name, help=f"{door.summary}{example}")
+    @click.command(door.name, help=f"{door.summary}{_example(door.example)}")
     @click.argument("file", type=click.File("rb"))
     @click.option("--url", help="A running service; without it the database is opened here.")
     @click.option("--database", help="Another database than the configured one.")
@@ -248,8 +252,10 @@ def _report(result: dict[str, Any]) -> None:
 def _export(plugins: registry.Registry) -> click.Group:
     group = click.Group("export", help="Writes the report that REST gives.")
 
-    @group.command("json", help="Every document as JSON.\n\n\b\nExample:\n  tcps-exporter export json -o report.json")
-    @click.option("-o", "--output", type=click.File("wb", lazy=True), default="-", help="A file; stdout if none is given.")
+    @group.command("json", help=f"Every document as JSON.{_example('export json -o report.json')}")
+    @click.option(
+        "-o", "--output", type=click.File("wb", lazy=True), default="-", help="A file; stdout if none is given."
+    )
     @click.option("--url", help="A running service; without it the database is opened here.")
     @click.option("--database", help="Another database than the configured one.")
     @_config
@@ -269,7 +275,7 @@ def _export(plugins: registry.Registry) -> click.Group:
 
 
 def _completion() -> click.Command:
-    example = "\n\n\b\nExample:\n  tcps-exporter completion bash > /etc/bash_completion.d/tcps-exporter"
+    example = _example("completion bash > /etc/bash_completion.d/tcps-exporter")
 
     @click.command(help=f"Prints the script that completes this command in a shell.{example}")
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

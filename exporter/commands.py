@@ -26,7 +26,9 @@ ANSWER = sa.Table(
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )
-FIND_ANSWER = Statement(sa.select(ANSWER.c.digest, ANSWER.c.status, ANSWER.c.answer).where(ANSWER.c.key == sa.bindparam("k")))
+FIND_ANSWER = Statement(
+    sa.select(ANSWER.c.digest, ANSWER.c.status, ANSWER.c.answer).where(ANSWER.c.key == sa.bindparam("k"))
+)
 KEEP_ANSWER = Statement(sa.insert(ANSWER))
 FORGET_ANSWERS = Statement(sa.delete(ANSWER).where(ANSWER.c.at < sa.bindparam("before")))
 REPEATABLE = (409, 423)

@@ -29,11 +29,45 @@ from exporter.statements import Rows, Statement
 from exporter.vocabulary import stage
 
 __all__ = [
-    "DAY", "HOUR", "Actions", "Collector", "Command", "Conflict", "Counter", "Document", "Door", "Durations", "Fact",
-    "FactKind", "Guard", "Histogram", "Invalid", "Job", "LimitReached", "LineStopped", "Malformed", "Metric", "Moments",
-    "NotFound", "Page", "after", "cursor", "Query", "Reading", "Refusal", "Rows", "Setting", "Settings", "StartupError", "Statement",
-    "Struct", "Transaction", "View", "moment", "stage",
-]  # fmt: skip
+    "DAY",
+    "HOUR",
+    "Actions",
+    "Collector",
+    "Command",
+    "Conflict",
+    "Counter",
+    "Document",
+    "Door",
+    "Durations",
+    "Fact",
+    "FactKind",
+    "Guard",
+    "Histogram",
+    "Invalid",
+    "Job",
+    "LimitReached",
+    "LineStopped",
+    "Malformed",
+    "Metric",
+    "Moments",
+    "NotFound",
+    "Page",
+    "Query",
+    "Reading",
+    "Refusal",
+    "Rows",
+    "Setting",
+    "Settings",
+    "StartupError",
+    "Statement",
+    "Struct",
+    "Transaction",
+    "View",
+    "after",
+    "cursor",
+    "moment",
+    "stage",
+]
 
 SKEW = 300_000
 """How far ahead, in milliseconds, the clock of who reports may be."""
@@ -111,7 +145,7 @@ class Transaction(Rows):
 
 @dataclass(frozen=True)
 class Command:
-    """What changes something. `path` makes it a route (its {names} fill fields of the body); without it, it is internal.
+    """What changes something. `path` makes it a route, its {names} filling fields of the body; without, it is internal.
 
     `errors` are the codes it may refuse with, as (status, code), for the description of the API. `location` gives the
     Location of what was created, from the result.
@@ -163,8 +197,8 @@ class Guard:
 class Metric:
     """A family of /metrics, spelled as exposed. `process` ones are tallied by the process and start at 0 with it.
 
-    `starts` gives the label sets that a process counter shows before anything was counted.
-    `bounds` are a histogram's upper bounds in milliseconds; it is exposed in seconds. `alias` is a second, untyped name.
+    `starts` gives the label sets that a process counter shows before anything was counted. `bounds` are a histogram's
+    upper bounds in milliseconds; it is exposed in seconds. `alias` is a second, untyped name.
     """
 
     name: str
@@ -177,7 +211,7 @@ class Metric:
     alias: str | None = None
 
 
-Values = float | int | None | Mapping[tuple[str, ...], float | int | None] | Mapping[tuple[str, ...], Histogram]
+Values = float | int | None | Mapping[Any, float | int | None] | Mapping[Any, Histogram]
 
 
 @dataclass(frozen=True)
@@ -253,7 +287,7 @@ class Actions(Protocol):
     def now(self) -> int: ...
     def call(self, command: str, body: Mapping[str, Any] | msgspec.Struct, by: str) -> Any: ...
     def call_all(self, calls: list[tuple[str, Mapping[str, Any]]], by: str) -> list[Any]:
-        """Several commands in one transaction and one commit, one after the other; the first refusal undoes them all."""
+        """Several commands in one transaction, one after the other; the first refusal undoes them all."""
         ...
 
     def read(self) -> Any:

@@ -10,45 +10,81 @@ from exporter.settings import Setting, Settings, load
 
 _KANBAN_KEYS = ("total_wip", "timestamp", "age_seconds", "window_seconds", "stale")
 _WINDOWS = {
-    "windows.throughput": 1, "windows.quality": 7, "windows.lead_time": 30, "windows.cycle_time": 30,
-    "windows.andon": 30, "windows.waste": 30,
+    "windows.throughput": 1,
+    "windows.quality": 7,
+    "windows.lead_time": 30,
+    "windows.cycle_time": 30,
+    "windows.andon": 30,
+    "windows.waste": 30,
 }
 _STAGES = (
-    "shacl_validation", "compilation", "test_execution", "security_scan", "deterministic_build", "quality_metrics",
-    "release_verification", "smoke_test",
+    "shacl_validation",
+    "compilation",
+    "test_execution",
+    "security_scan",
+    "deterministic_build",
+    "quality_metrics",
+    "release_verification",
+    "smoke_test",
 )
 _ALIASES = {
-    "validation": "shacl_validation", "testing": "test_execution", "execution": "smoke_test",
-    "integration": "release_verification", "deployment": "release_verification",
+    "validation": "shacl_validation",
+    "testing": "test_execution",
+    "execution": "smoke_test",
+    "integration": "release_verification",
+    "deployment": "release_verification",
 }
 HOST: tuple[Setting, ...] = (
     Setting("host", "text", "127.0.0.1", "Address to listen on.", flag="--host"),
     Setting("port", "int", 8080, "Port to listen on; 0 is any free one.", flag="--port", minimum=0, maximum=65535),
     Setting("public_url", "text", None, "Where browsers reach the service: the links in gate, alerts and reports."),
-    Setting("database", "text", "sqlite:///tcps.db", "SQLAlchemy URL; SQLite in ./tcps.db if unset.",
-            flag="--database", secret=True),
-    Setting("log_format", "text", "auto", "Form of log lines; auto is text on a terminal, else JSON.",
-            ("auto", "text", "json"), "--log-format"),
+    Setting(
+        "database",
+        "text",
+        "sqlite:///tcps.db",
+        "SQLAlchemy URL; SQLite in ./tcps.db if unset.",
+        flag="--database",
+        secret=True,
+    ),
+    Setting(
+        "log_format",
+        "text",
+        "auto",
+        "Form of log lines; auto is text on a terminal, else JSON.",
+        ("auto", "text", "json"),
+        "--log-format",
+    ),
     Setting("refresh_interval", "duration", 5_000, "Time between two snapshots.", minimum=100, bare_below=1000),
     Setting("cache_ttl", "duration", 60_000, "How long a failed collector's last good document is shown, as stale."),
     Setting("max_body", "size", 1 << 20, "Longest request body.", minimum=1),
     Setting("max_ingest", "size", 32 << 20, "Longest body of an ingest or a hook.", minimum=1),
     Setting("write_queue", "int", 10_000, "Commands that may wait to be written; more are answered 503.", minimum=1),
-    Setting("buckets.*.limit", "int", 5, "Most work orders in progress.", nullable=True, minimum=0,
-            reserved=_KANBAN_KEYS),
-    Setting("buckets.*.sla_hours", "float", None, "Hours from creation to the deadline: security 24, reliability "
-            "and compliance 168, cost 720, unless set.", nullable=True, above=0),
+    Setting(
+        "buckets.*.limit", "int", 5, "Most work orders in progress.", nullable=True, minimum=0, reserved=_KANBAN_KEYS
+    ),
+    Setting(
+        "buckets.*.sla_hours",
+        "float",
+        None,
+        "Hours from creation to the deadline: security 24, reliability and compliance 168, cost 720, unless set.",
+        nullable=True,
+        above=0,
+    ),
     Setting("stages", "list", _STAGES, "Stages in the order a SKU passes them."),
     Setting("stage_aliases", "map", _ALIASES, "Other names of stages."),
-    *(Setting(key, "duration", days * DAY, "How far its numbers look back.", above=0)
-      for key, days in _WINDOWS.items()),
+    *(
+        Setting(key, "duration", days * DAY, "How far its numbers look back.", above=0)
+        for key, days in _WINDOWS.items()
+    ),
 )
 _SLA_HOURS = {"reliability": 168.0, "security": 24.0, "cost": 720.0, "compliance": 168.0}
 NAMES: dict[str, dict[str, Any]] = {"buckets": {name: {"sla_hours": hours} for name, hours in _SLA_HOURS.items()}}
 
 
 def configured(
-    rows: Sequence[Setting], file: Path | None = None, environ: Mapping[str, str] = os.environ,
+    rows: Sequence[Setting],
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
     flags: Mapping[str, Any] = {},
 ) -> Settings:
     """The host's settings and those of the collectors (`rows`). Raises: SettingsError."""

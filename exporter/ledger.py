@@ -97,7 +97,8 @@ class Ledger:
         before = rows.one(READ_HEAD).seq
         self._written = list(enumerate(staged, before + 1))
         rows.cursor.executemany(
-            APPEND.text(rows.dialect)[0], [(seq, f.kind, f.occurred_at, f.recorded_at, f.by, f.data) for seq, f in self._written]
+            APPEND.text(rows.dialect)[0],
+            [(seq, f.kind, f.occurred_at, f.recorded_at, f.by, f.data) for seq, f in self._written],
         )
         rows.run(RAISE, head=before + len(staged))
 

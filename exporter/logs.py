@@ -1,4 +1,4 @@
-"""What happens, line by line on stdout: JSON for machines, text for a terminal. Whoever reads slowly holds up nobody."""
+"""What happens, line by line on stdout: JSON for machines, text for a terminal. A slow reader holds up nobody."""
 
 import os
 from collections import deque
@@ -50,7 +50,7 @@ class Log:
 
     def close(self) -> None:
         """Waits a second at most for what is still to be written."""
-        with gevent.Timeout(1, False):
+        with gevent.Timeout(1, False):  # type: ignore[arg-type]
             while self._lines or self._writing:
                 gevent.sleep(0.01)
         self._writer.kill()

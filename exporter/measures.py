@@ -142,7 +142,8 @@ class Durations:
     """
 
     __slots__ = (
-        "_bins", "_high", "_late", "_low", "_sum", "bands", "bounds", "floor", "keep", "moments", "now", "values", "width",
+        "_bins", "_high", "_late", "_low", "_sum", "bands", "bounds", "floor", "keep", "moments", "now", "values",
+        "width",
     )  # fmt: skip
 
     def __init__(self, width: int, since: int, keep: int = 0, bounds: tuple[int, ...] = ()):

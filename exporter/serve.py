@@ -27,7 +27,7 @@ def serve(settings: Settings, registry: Registry, announce: Callable[[str], None
     service = Service(settings, registry, sys.stdout)
     try:
         service.open()
-        server = WSGIServer(listener, create_app(service), log=None, error_log=_Errors(service))
+        server = WSGIServer(listener, create_app(service), log=None, error_log=_Errors(service))  # type: ignore[call-overload]
         server.start()
         announce(_address(settings, listener))
         _run(service, server)

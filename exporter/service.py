@@ -27,7 +27,7 @@ CHECKPOINT_SECONDS = 60
 _collector = ("collector",)
 HOST_METRICS = (
     Metric("tcps_build_info", "gauge", "Always 1; the version and revision that run.", ("version", "revision")),
-    Metric("tcps_collector_success", "gauge", "Whether the collector's last reading succeeded (1) or not (0).", _collector),
+    Metric("tcps_collector_success", "gauge", "Whether the collector's last reading succeeded.", _collector),
     Metric("tcps_collector_duration_seconds", "gauge", "How long its last reading took.", _collector),
     Metric("tcps_collector_last_success_timestamp_seconds", "gauge", "When it last succeeded.", _collector),
     Metric("tcps_view_lag_facts", "gauge", "Facts in the ledger that the views have not folded yet."),
@@ -55,7 +55,7 @@ class Service:
         self.fault: str | None = None
         self.started_at = now()
         self._build = {(__version__, revision()): 1}
-        self._greenlets: list[gevent.Greenlet] = []
+        self._greenlets: list[Any] = []
         self.ledger = Ledger(registry.facts, self._committed)
         self.store = Store(settings["database"], settings["write_queue"], self.ledger)
         self.commands = Commands(registry, self.store, self.ledger, settings, now, self._refused)

@@ -132,19 +132,24 @@ KINDS: dict[str, Kind] = {
     "float": Kind("a number", _typed(type=_FINITE), float, "{:g}".format),
     "bool": Kind("true or false", _typed(type=bool), lambda text: _WORDS[text.strip().lower()], json.dumps),
     "duration": Kind(
-        'a duration such as "500ms", "5s" or "30d"', partial(_quantity, units=_DURATIONS, bare="s"),
+        'a duration such as "500ms", "5s" or "30d"',
+        partial(_quantity, units=_DURATIONS, bare="s"),
         show=partial(_spelling, units=_DURATIONS, least=2, space=""),
     ),
     "size": Kind(
-        'a size such as "512 KiB" or "1 MiB"', partial(_quantity, units=_SIZES, bare="B"),
+        'a size such as "512 KiB" or "1 MiB"',
+        partial(_quantity, units=_SIZES, bare="B"),
         show=partial(_spelling, units=_SIZES, least=1, space=" "),
     ),
     "list": Kind(
-        "a list of texts, with commas between in the environment", _typed(type=list[str]),
-        lambda text: [item.strip() for item in text.split(",") if item.strip()], ", ".join,
+        "a list of texts, with commas between in the environment",
+        _typed(type=list[str]),
+        lambda text: [item.strip() for item in text.split(",") if item.strip()],
+        ", ".join,
     ),
     "map": Kind(
-        "a table of texts, a variable each in the environment", _typed(type=dict[str, str]),
+        "a table of texts, a variable each in the environment",
+        _typed(type=dict[str, str]),
         show=lambda table: ", ".join(f"{name} = {text}" for name, text in table.items()),
     ),
 }
@@ -311,8 +316,12 @@ def _frozen(value: Any) -> Any:
 
 
 def load(
-    rows: Sequence[Setting], *, file: Path | None = None, environ: Mapping[str, str] = os.environ,
-    flags: Mapping[str, Any] = {}, names: Mapping[str, Mapping[str, Any]] = {},
+    rows: Sequence[Setting],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    flags: Mapping[str, Any] = {},
+    names: Mapping[str, Mapping[str, Any]] = {},
 ) -> Settings:
     """Flags (by key; None: not given) go before the environment, that before the file, that before the defaults.
 

@@ -130,4 +130,3 @@ class Snapshots:
             return None
         window = self._settings[collector.document.window] // 1000 if collector.document.window else None
         return Rendered(now, False, window, reading.document, msgspec.json.encode(reading.document))
-

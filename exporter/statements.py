@@ -6,7 +6,7 @@ fixed text, so it is spelled with or_.
 """
 
 from collections import namedtuple
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": postgresql.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
 }
 
@@ -28,16 +28,18 @@ class Statement:
         self._core = core
         self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
         columns = getattr(core, "exported_columns", None)
-        self._row: Any = namedtuple("Row", [c.name for c in columns], rename=True)._make if columns else None  # type: ignore[misc]  # noqa: PYI024
+        names = [column.name for column in columns] if columns else []
+        row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        self._row = row._make
 
     def text(self, dialect: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         """The SQL, the names of its parameters in order, and the values that stand in the statement itself."""
         compiled = self._compiled.get(dialect)
         if compiled is None:
-            done = self._core.compile(dialect=DIALECTS[dialect])
-            names: Iterable[str] = getattr(done, "positiontup", None) or ()
+            done: Any = self._core.compile(dialect=DIALECTS[dialect])
+            names = tuple(done.positiontup or ())
             given = {n: v for n, v in done.params.items() if not (n in done.binds and done.binds[n].required)}
-            compiled = self._compiled[dialect] = (str(done), tuple(names), given)
+            compiled = self._compiled[dialect] = (str(done), names, given)
         return compiled
 
     def row(self, values: Any) -> Any:
@@ -47,8 +49,8 @@ class Statement:
 class Cursor(Protocol):
     """What is used of a DB-API cursor."""
 
-    rowcount: int
-
+    @property
+    def rowcount(self) -> int: ...
     def execute(self, sql: str, parameters: Any = ...) -> Any: ...
     def executemany(self, sql: str, parameters: Any) -> Any: ...
     def fetchone(self) -> Any: ...
@@ -68,7 +70,7 @@ class Rows:
         self.cursor.execute(sql, [values[n] if n in values else defaults[n] for n in names])
         return self.cursor.rowcount
 
-    def many(self, statement: Statement, rows: list[Mapping[str, Any]]) -> None:
+    def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         sql, names, defaults = statement.text(self.dialect)
         self.cursor.executemany(sql, [[row[n] if n in row else defaults[n] for n in names] for row in rows])
 

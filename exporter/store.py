@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import gevent
@@ -25,6 +25,8 @@ from exporter.statements import Rows
 GROUP = 200
 BUSY_SECONDS = 5.0
 Work = Callable[[Rows], Any]
+if TYPE_CHECKING:
+    Result = AsyncResult[Any]
 
 
 class Participant(Protocol):
@@ -45,7 +47,7 @@ class Store:
         self.queue_limit = queue
         self.fault: str | None = None
         self.participant = participant
-        self._queue: deque[tuple[Work, AsyncResult]] = deque()
+        self._queue: deque[tuple[Work, Result]] = deque()
         self._wake = Event()
         self._closing = False
         self._lock = _take(self.path)
@@ -60,12 +62,12 @@ class Store:
         return f"sqlite:///{self.path}"
 
     def write(self, work: Work) -> Any:
-        """What `work` returns, once it is on disk. Raises: what `work` raises; Unavailable where nothing was written."""
+        """What `work` returns, once it is on disk. Raises: what `work` raises; Unavailable if nothing was written."""
         if self._closing:
             raise Unavailable("the service is shutting down", retry_after=5)
         if len(self._queue) >= self.queue_limit:
             raise Unavailable(f"{self.queue_limit} writes are waiting already (write_queue)", code="write_queue_full")
-        result = AsyncResult()
+        result: Result = AsyncResult()
         self._queue.append((work, result))
         self._wake.set()
         return result.get()
@@ -91,7 +93,8 @@ class Store:
         rows.cursor.execute("PRAGMA integrity_check")
         found = [line for (line,) in rows.cursor.fetchall() if line != "ok"]
         rows.cursor.execute("PRAGMA foreign_key_check")
-        found += [f"{table} row {row} refers to {parent}, which is missing" for table, row, parent, _ in rows.cursor.fetchall()]
+        lost = rows.cursor.fetchall()
+        found += [f"{table} row {row} refers to {parent}, which is missing" for table, row, parent, _ in lost]
         return [f"{self.path}: {line}; restore a backup" for line in found]
 
     def size(self) -> int:
@@ -133,9 +136,9 @@ class Store:
             while self._queue:
                 self._commit([self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))])
 
-    def _commit(self, group: list[tuple[Work, AsyncResult]]) -> None:
+    def _commit(self, group: list["tuple[Work, Result]"]) -> None:
         """Runs a group in one transaction; either all that succeeded in it is on disk, or nothing is."""
-        done: list[tuple[AsyncResult, Any]] = []
+        done: list[tuple[Result, Any]] = []
         try:
             self._begin()
             for work, result in group:
@@ -152,7 +155,7 @@ class Store:
         for result, value in done:
             result.set(value)
 
-    def _undo(self, group: list[tuple[Work, AsyncResult]], error: Exception) -> None:
+    def _undo(self, group: list["tuple[Work, Result]"], error: Exception) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if self.participant:
@@ -175,7 +178,7 @@ class Store:
             gevent.sleep(0.01)
             waited += 0.01
 
-    def _attempt(self, work: Work, result: AsyncResult, done: list[tuple[AsyncResult, Any]]) -> None:
+    def _attempt(self, work: Work, result: "Result", done: list["tuple[Result, Any]"]) -> None:
         cursor = self.writer.cursor
         cursor.execute("SAVEPOINT command")
         try:

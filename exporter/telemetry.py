@@ -37,7 +37,7 @@ Source = Callable[[], Mapping[str, Values]]
 
 
 class Telemetry:
-    """`values` gives the newest numbers by metric name; `born_at` (ms) is when the ledger began, from which sums count."""
+    """`values` gives the newest numbers by metric name; sums count from `born_at` (ms), when the ledger began."""
 
     def __init__(self, metrics: list[Metric], values: Source, born_at: int):
         self._registry = CollectorRegistry()
@@ -104,9 +104,9 @@ class _Reader(PrometheusMetricReader):
         bounds = [bound / 1000 for bound in histogram.bounds]
         attributes = dict(zip(metric.labels, labels, strict=True))
         total = histogram.highest_sum / 1000
-        return HistogramDataPoint(
-            attributes, self._born, self._born, cumulative[-1], total, counts, bounds, None, None  # type: ignore[arg-type]
-        )
+        unknown: Any = None  # the smallest and the largest sample, which nobody keeps
+        count = cumulative[-1]
+        return HistogramDataPoint(attributes, self._born, self._born, count, total, counts, bounds, unknown, unknown)
 
 
 class _Aliases(PrometheusCollector):

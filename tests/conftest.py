@@ -2,10 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.line import Line
 
 ROOT = Path(__file__).parent.parent
 TOOLS = ROOT / ".tools"

@@ -109,9 +109,7 @@ def _later(tx: Transaction, row: Any, occurred_at: int | str | None) -> int:
     return at
 
 
-def _settle(
-    tx: Transaction, row: Any, now: dict[str, Any], at: int, what: str, by: str, note: str | None
-) -> doc.Andon:
+def _settle(tx: Transaction, row: Any, now: dict[str, Any], at: int, what: str, by: str, note: str | None) -> doc.Andon:
     fields = ("status", "acknowledged_at", "acknowledged_by", "note", "escalated_at", "resolved_at", "resolution")
     tx.run(sql.SETTLE, k=row.no, **({name: getattr(row, name) for name in fields} | now))
     _remember(tx, row.no, at, what, by, note)

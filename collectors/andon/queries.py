@@ -43,7 +43,8 @@ def one(page: Page, params: One) -> doc.Andon:
 
 def _page(names: tuple[str, ...]) -> Statement:
     if names not in _pages:
-        at, no = sa.bindparam("at"), sa.bindparam("n")
+        at: sa.BindParameter[int] = sa.bindparam("at")
+        no: sa.BindParameter[int] = sa.bindparam("n")
         older = sa.or_(_a.timestamp < at, sa.and_(_a.timestamp == at, _a.no < no))
         where = [_a[name] == sa.bindparam(name) for name in names]
         core = sa.select(sql.ANDON).where(older, *where).order_by(_a.timestamp.desc(), _a.no.desc())

@@ -143,7 +143,9 @@ class Line:
             self._after(at, self._spread(30 * MINUTE), self._complete, order)
 
     def _fail(self, at: int, order: str, sku: str, stages: list[str], failure: str) -> None:
-        andon = self._call("andon.raise", at, failure_type=failure, sku_id=sku, stage=stages[0], details={"order": order})
+        andon = self._call(
+            "andon.raise", at, failure_type=failure, sku_id=sku, stage=stages[0], details={"order": order}
+        )
         if andon:
             answer, mend = self._spread(5 * MINUTE), self._spread(70 * MINUTE)
             self._after(at, answer, self._answer, andon.id)

@@ -4,6 +4,8 @@ from typing import Literal
 
 from exporter.contract import Struct
 
+Direction = Literal["increasing", "stable", "decreasing"]
+
 
 class Item(Struct):
     """A work order in progress, and how long work on it has gone on."""
@@ -20,7 +22,7 @@ class Throughput(Struct):
 
     skus_per_day: float
     per_hour: float
-    trend: Literal["increasing", "stable", "decreasing"]
+    trend: Direction
     n: int
 
 

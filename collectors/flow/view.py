@@ -12,7 +12,8 @@ from exporter.contract import DAY, HOUR, Durations, Fact, Histogram, Reading, Se
 ORDERS = tuple(
     f"work_orders.{what}"
     for what in (
-        "created", "queued", "blocked", "started", "progressed", "completed", "reopened", "cancelled", "changed", "noted",
+        "created", "queued", "blocked", "started", "progressed", "completed", "reopened", "cancelled", "changed",
+        "noted",
     )
 )  # fmt: skip
 MINUTE = 60_000
@@ -133,7 +134,9 @@ class Flow(View):
         window = self._throughput_window
         completed = self.lead.between(now - window, now)
         last, before = self.lead.between(now - 7 * DAY, now), self.lead.between(now - 14 * DAY, now - 7 * DAY)
-        trend = "stable" if last == before or not before else "increasing" if last > before else "decreasing"
+        trend: doc.Direction = "stable"
+        if before and last != before:
+            trend = "increasing" if last > before else "decreasing"
         return doc.Throughput(
             skus_per_day=completed * DAY / window, per_hour=completed * HOUR / window, trend=trend, n=completed
         )
@@ -153,7 +156,9 @@ class Flow(View):
 
     def _bands(self, now: int, cycle: list[float | None]) -> dict[tuple[str, ...], int]:
         """Work in progress by age against the cycle times of the window; without any, nothing is known to be old."""
-        bands = {(b, band): 0 for b in self._buckets for band in ("under_p50", "p50_to_p85", "over_p85")}
+        bands: dict[tuple[str, ...], int] = {
+            (b, band): 0 for b in self._buckets for band in ("under_p50", "p50_to_p85", "over_p85")
+        }
         edges = [now - age for age in (cycle[1], cycle[0]) if age is not None]
         names = ("over_p85", "p50_to_p85", "under_p50") if edges else ("under_p50",)
         for since, name in self.oldest:

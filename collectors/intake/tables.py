@@ -5,7 +5,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from exporter.contract import Invalid, Malformed
 
@@ -54,12 +54,13 @@ class Rows:
         return self.columns.index(name)
 
     def _text(self, file: BinaryIO) -> io.TextIOWrapper:
-        buffered = io.BufferedReader(file, 65_536)  # type: ignore[arg-type]
-        source: BinaryIO = buffered
-        if buffered.peek(2)[:2] == b"\x1f\x8b":
-            source = gzip.GzipFile(fileobj=buffered)  # type: ignore[assignment]
+        source: Any = io.BufferedReader(file, 65_536)
+        if source.peek(2)[:2] == b"\x1f\x8b":
+            source = gzip.GzipFile(fileobj=source)
         return io.TextIOWrapper(source, encoding="utf-8-sig", newline="")
 
     def _malformed(self, error: Exception) -> Malformed:
         what = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"can't be read: {error}"
-        return Malformed(f"the file, near line {max(1, self._line)}: {what}", field="file", details={"line": self._line})
+        return Malformed(
+            f"the file, near line {max(1, self._line)}: {what}", field="file", details={"line": self._line}
+        )

@@ -65,9 +65,7 @@ class Kaizen(View):
         ]
         nothing = WeekOverWeek(lead_time_reduction=None, defect_reduction=None, throughput_increase=None)
         return Reading(
-            KaizenDocument(
-                week_over_week=nothing, top_waste_points=[], improvement_proposals=[], trend_data=trends
-            )
+            KaizenDocument(week_over_week=nothing, top_waste_points=[], improvement_proposals=[], trend_data=trends)
         )
 
 

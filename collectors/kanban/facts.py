@@ -19,5 +19,5 @@ class BucketRemoved(msgspec.Struct, gc=False):
 
 KINDS = (
     FactKind("kanban.limit_changed", LimitChanged, "A bucket's WIP limit changed.", "kanban", "kanban_limit_changed"),
-    FactKind("kanban.bucket_removed", BucketRemoved, "A bucket left the configuration.", "kanban", "kanban_limit_changed"),
+    FactKind("kanban.bucket_removed", BucketRemoved, "A bucket is gone.", "kanban", "kanban_limit_changed"),
 )

@@ -9,7 +9,8 @@ from exporter.contract import Fact, Reading, Settings, Struct, View
 ORDERS = tuple(
     f"work_orders.{what}"
     for what in (
-        "created", "queued", "blocked", "started", "progressed", "completed", "reopened", "cancelled", "changed", "noted",
+        "created", "queued", "blocked", "started", "progressed", "completed", "reopened", "cancelled", "changed",
+        "noted",
     )
 )  # fmt: skip
 

@@ -29,7 +29,9 @@ def create(tx: Transaction, body: doc.Create) -> doc.WorkOrder:
         raise Conflict(message, code="duplicate_external_id", field="external_id")
     depends_on = [_exists(tx, name) for name in dict.fromkeys(body.dependencies)]
     draft = Draft(bucket_of(tx, body.bucket), rules.priority(body.priority), body.sku_id)
-    no = add(tx, draft, [Event(at, "created", by=tx.by)], body.description, body.external_id, body.labels, body.metadata)
+    no = add(
+        tx, draft, [Event(at, "created", by=tx.by)], body.description, body.external_id, body.labels, body.metadata
+    )
     if depends_on:
         _depend(tx, no, depends_on, at)
     return shown(tx, no)
@@ -111,8 +113,8 @@ def pull(tx: Transaction, body: doc.Pull) -> doc.WorkOrder:
                 full[order.bucket] = refusal
             except Refusal:
                 continue
-    for refusal in full.values():
-        raise refusal
+    if full:
+        raise next(iter(full.values()))
     where = f" in {body.bucket}" if body.bucket else ""
     raise Conflict(f"no queued work order{where} may start", code="nothing_to_pull")
 
@@ -174,9 +176,7 @@ def settle(
     return now
 
 
-def _happen(
-    tx: Transaction, order: Any, what: str, occurred_at: int | str | None, detail: str = ""
-) -> doc.WorkOrder:
+def _happen(tx: Transaction, order: Any, what: str, occurred_at: int | str | None, detail: str = "") -> doc.WorkOrder:
     """One more event of an order. What happens now comes at least a millisecond after what happened before."""
     events = rules.ordered(Event(*row) for row in tx.all(sql.EVENTS, n=order.no))
     last = events[-1]
@@ -271,7 +271,9 @@ def stood(order: Any) -> Standing:
     return Standing(**{name: getattr(order, name) for name in Standing.__struct_fields__})
 
 
-def emit(tx: Transaction, what: str, no: int, before: Standing | None, now: Standing, at: int, detail: str = "") -> None:
+def emit(
+    tx: Transaction, what: str, no: int, before: Standing | None, now: Standing, at: int, detail: str = ""
+) -> None:
     fact = OrderFact(work_order_id=ids.name("WO", no), before=before, now=now, detail=detail)
     tx.emit(f"work_orders.{what}", fact, at)
 

@@ -73,7 +73,8 @@ def upcoming(page: Page, params: Next) -> doc.WorkOrders:
 def _page(names: tuple[str, ...]) -> Statement:
     """The page of these filters, compiled when it is first asked for; there are few combinations."""
     if names not in _pages:
-        at, no = sa.bindparam("at"), sa.bindparam("n")
+        at: sa.BindParameter[int] = sa.bindparam("at")
+        no: sa.BindParameter[int] = sa.bindparam("n")
         older = sa.or_(_o.created_at < at, sa.and_(_o.created_at == at, _o.no < no))
         where = [FILTERS[name] for name in names]
         core = sa.select(sql.ORDER).where(older, *where).order_by(_o.created_at.desc(), _o.no.desc())

@@ -89,7 +89,14 @@ def _record_whole(tx: Transaction, whole: doc.Whole) -> bool:
         return False
     tx.run(sql.DROP_EVENTS, n=order.no)
     tx.many(sql.ADD_EVENT, [{"no": order.no, **event._asdict()} for event in told])
-    tx.run(sql.CHANGE, n=order.no, description=order.description, bucket=draft.bucket, priority=draft.priority, sku_id=draft.sku_id)
+    tx.run(
+        sql.CHANGE,
+        n=order.no,
+        description=order.description,
+        bucket=draft.bucket,
+        priority=draft.priority,
+        sku_id=draft.sku_id,
+    )
     changed = tx.one(sql.GET, n=order.no)
     settle(tx, changed, told, events[-1].what, events[-1].at, before=stood(order))
     return True

@@ -117,7 +117,9 @@ def priority(value: int | str | None) -> int:
     number = PRIORITIES.get(value) if isinstance(value, str) else value
     if number is None or not 1 <= number <= 10:
         known = ", ".join(PRIORITIES)
-        raise Invalid(f"priority: expected one of {known} or a whole number from 1 to 10, got {value!r}", field="priority")
+        raise Invalid(
+            f"priority: expected one of {known} or a whole number from 1 to 10, got {value!r}", field="priority"
+        )
     return number
 
 

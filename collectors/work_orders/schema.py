@@ -67,9 +67,7 @@ CHANGE = Statement(
     )
 )  # fmt: skip
 ADD_EVENT = Statement(sa.insert(EVENT))
-EVENTS = Statement(
-    sa.select(_e.at, _e.what, _e.detail, _e.by).where(_e.no == sa.bindparam("n")).order_by(_e.at)
-)
+EVENTS = Statement(sa.select(_e.at, _e.what, _e.detail, _e.by).where(_e.no == sa.bindparam("n")).order_by(_e.at))
 DROP_EVENTS = Statement(sa.delete(EVENT).where(_e.no == sa.bindparam("n")))
 IN_PROGRESS = Statement(
     sa.select(sa.func.count()).where(_o.status == "in_progress", _o.bucket == sa.bindparam("bucket"))

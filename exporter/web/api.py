@@ -176,14 +176,10 @@ def _body() -> dict[str, Any]:
 def _arguments(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The query string as text; what may come again (a list) as a list."""
     hints = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    return {
-        name: values if _is_list(hints.get(name)) else values[-1] for name, values in request.args.lists()
-    }
+    return {name: values if _is_list(hints.get(name)) else values[-1] for name, values in request.args.lists()}
 
 
 def _is_list(hint: Any) -> bool:
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     return get_origin(hint) is list
-
-

@@ -70,7 +70,14 @@ def operations(service: Service) -> Iterator[Operation]:
     for door in service.registry.doors.values():
         errors = ((400, "malformed"), (413, "too_large"), (422, "invalid"), (503, "unavailable"))
         yield Operation(
-            "POST", f"/api/ingest/{door.name}", door.summary, door.options, bytes, door.result, errors=errors, keyed=True
+            "POST",
+            f"/api/ingest/{door.name}",
+            door.summary,
+            door.options,
+            bytes,
+            door.result,
+            errors=errors,
+            keyed=True,
         )
     for collector in service.registry:
         if collector.document:
@@ -114,11 +121,15 @@ def _errors(query: Query) -> tuple[tuple[int, str], ...]:
 def _of_host() -> Iterator[Operation]:
     gone, folding = (404, "not_found"), (503, "folding")
     yield Operation("GET", "/metrics", "The Prometheus text, format 0.0.4.", result=str, errors=(folding,))
-    yield Operation("GET", "/api/metrics/all", "All documents of one snapshot.", result=dict[str, Any], errors=(folding,))
+    yield Operation(
+        "GET", "/api/metrics/all", "All documents of one snapshot.", result=dict[str, Any], errors=(folding,)
+    )
     yield Operation(
         "POST", "/api/metrics/refresh", "Takes a snapshot now.", result=dict[str, Any], errors=(folding,), keyed=True
     )
-    yield Operation("GET", "/api/facts", "The ledger, in order.", FactsQuery, result=Facts, errors=(gone, (422, "invalid")))
+    yield Operation(
+        "GET", "/api/facts", "The ledger, in order.", FactsQuery, result=Facts, errors=(gone, (422, "invalid"))
+    )
     yield Operation("GET", "/api/export/{form}", "The report as a file.", result=dict[str, Any], errors=(gone, folding))
     yield Operation("GET", "/api/health", "Whether the service works.", result=dict[str, Any])
     yield Operation("GET", "/api/health/live", "Whether the process answers.", result=dict[str, Any])
