@@ -313,11 +313,11 @@ class Door:
 
 @dataclass(frozen=True)
 class Job:
-    """Work that time calls for: `begin(actions)` gives what is called every `every` ms. None: nothing to do."""
+    """Work that time calls for: `start(actions)` gives what is called every `every` ms. None: nothing to do."""
 
     name: str
     every: int
-    begin: Callable[[Actions], Callable[[], None] | None]
+    start: Callable[[Actions], Callable[[], None] | None]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes the documentation that is made from the code: METRICS.md and docs/configuration.md."""
+"""Writes the documentation that is made from the code: METRICS.md, docs/configuration.md and README's collectors."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,19 +16,23 @@ KINDS = {"gauge": "gauge", "counter": "counter", "histogram": "histogram (second
 
 def pages(plugins: registry.Registry) -> Mapping[str, str]:
     """The generated files by their path in the project."""
-    return {"METRICS.md": _metrics(plugins), "docs/configuration.md": _configuration(plugins)}
+    return {
+        "METRICS.md": _metrics(plugins),
+        "docs/configuration.md": _configuration(plugins),
+        "README.md": _readme(plugins),
+    }
+
+
+def _readme(plugins: registry.Registry) -> str:
+    """The README with its table of collectors as they are now."""
+    before, _, rest = (ROOT / "README.md").read_text().partition("<!-- collectors -->\n")
+    rows = [f"| [{c.name}](collectors/{c.name}/__init__.py) | {c.summary.partition(': ')[2]} |" for c in plugins]
+    table = "\n".join(["| collector | what it watches |", "|---|---|", *rows])
+    return f"{before}<!-- collectors -->\n{table}\n<!-- /collectors -->{rest.partition('<!-- /collectors -->')[2]}"
 
 
 def _metrics(plugins: registry.Registry) -> str:
-    lines = [
-        "# Metrics",
-        "",
-        "Made from the code by `make docs`. What /metrics shows, by the collector that owns it. What was not measured",
-        "has no sample. Counters and histograms of the line never fall, over restarts too; those marked *process* start",
-        "at 0 with the process. One finished import of history lets the former fall once to their true values, so rates",
-        "across an import mean nothing. Replicas show the same numbers: fold them with `max without (instance)`.",
-        "",
-    ]
+    lines = [METRICS]
     for collector in plugins:
         if collector.metrics:
             lines += [f"## {collector.name}", "", collector.summary, "", *_table(collector.metrics), ""]
@@ -51,6 +55,13 @@ def _configuration(plugins: registry.Registry) -> str:
     return CONFIGURATION + describe([*HOST, *plugins.settings])
 
 
+METRICS = """# Metrics
+
+Made from the code by `make docs`. What /metrics shows, by the collector that owns it. What was not measured has no
+sample. Counters and histograms of the line never fall, over restarts too; those marked *process* start at 0 with the
+process. One finished import of history lets the former fall once to their true values, so rates across an import mean
+nothing. Replicas show the same numbers: fold them with `max without (instance)`.
+"""
 CONFIGURATION = """# Configuration
 
 Made from the code by `make docs`. Settings come from a TOML file (`--config FILE` or `TCPS_CONFIG`), then from the

@@ -5,18 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from exporter.measures import DAY
 from exporter.settings import Setting, Settings, load
 
 _KANBAN_KEYS = ("total_wip", "timestamp", "age_seconds", "window_seconds", "stale")
-_WINDOWS = {
-    "windows.throughput": 1,
-    "windows.quality": 7,
-    "windows.lead_time": 30,
-    "windows.cycle_time": 30,
-    "windows.andon": 30,
-    "windows.waste": 30,
-}
 _STAGES = (
     "shacl_validation",
     "compilation",
@@ -72,10 +63,6 @@ HOST: tuple[Setting, ...] = (
     ),
     Setting("stages", "list", _STAGES, "Stages in the order a SKU passes them."),
     Setting("stage_aliases", "map", _ALIASES, "Other names of stages."),
-    *(
-        Setting(key, "duration", days * DAY, "How far its numbers look back.", above=0)
-        for key, days in _WINDOWS.items()
-    ),
 )
 _SLA_HOURS = {"reliability": 168.0, "security": 24.0, "cost": 720.0, "compliance": 168.0}
 NAMES: dict[str, dict[str, Any]] = {"buckets": {name: {"sla_hours": hours} for name, hours in _SLA_HOURS.items()}}

@@ -7,6 +7,7 @@ bytes. Times and durations are integer milliseconds; `now` never runs backwards.
 import math
 from array import array
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ DAY = 86_400_000
 HOUR = 3_600_000
 _GROWTH = math.log(1.01)
 _BINS = 3_000  # 1 % bins up to 290 years; what is longer counts in the last one
+_EXACT = 2_000  # samples in a window that are sorted at each reading
 _FEW = 64  # so many late samples are put in one by one, more are sorted in at once
 
 
@@ -118,7 +120,11 @@ class Moments:
             insort(times, moment)
 
     def withdraw(self, moment: int) -> None:
-        del self.times[bisect_left(self.times, moment)]
+        """Raises: ValueError where no such moment was added."""
+        index = bisect_left(self.times, moment)
+        if self.times[index : index + 1] != [moment]:
+            raise ValueError(f"there is no moment {moment}")
+        del self.times[index]
 
     def until(self, moment: int) -> int:
         """How many lie at or before `moment`."""
@@ -135,10 +141,11 @@ class Moments:
 class Durations:
     """Durations by the moment they ended, and what the window of `width` before now says of them.
 
-    Edges are exact: a sample counts while now - width < moment <= now. Quantiles interpolate linearly between ranks of
-    1 % bins (worst error 0.5 %); the mean is exact. Samples that ended at or before `since` are never asked for and
-    not kept; `keep` (at least `width`) says how far back `between` may ask. `bands` counts the window's durations by
-    upper bounds (inclusive), exactly, the last count being of what lies above them all.
+    Edges are exact: a sample counts while now - width < moment <= now. Quantiles interpolate linearly between ranks:
+    of the samples themselves while they are few, of 1 % bins (worst error 0.5 %) beyond; the mean is always exact.
+    Samples that ended at or before `since` are never asked for and not kept; `keep` (at least `width`) says how far
+    back `between` may ask. `bands` counts the window's durations by upper bounds (inclusive), exactly, the last count
+    being of what lies above them all.
     """
 
     __slots__ = (
@@ -165,14 +172,16 @@ class Durations:
             self._late.append((moment, duration))
 
     def withdraw(self, moment: int, duration: int) -> None:
+        """Raises: ValueError where no such sample was added."""
         if moment <= self.floor:
             return
         if self._late:
             self._settle()
         index = bisect_left(self.moments, moment)
-        while self.values[index] != duration:
+        after = bisect_right(self.moments, moment, index)
+        while index < after and self.values[index] != duration:
             index += 1
-        if self.moments[index] != moment:
+        if index == after:
             raise ValueError(f"no duration of {duration} ms ended at {moment}")
         del self.moments[index], self.values[index]
         if index < self._low:
@@ -201,15 +210,21 @@ class Durations:
         total = self.count()
         if not total:
             return [None] * len(shares)
-        ranks = list(accumulate(self._bins))
+        at = self._exact() if total <= _EXACT else self._binned()
         found: list[float | None] = []
         for share in shares:
             position = (total - 1) * share
             rank = int(position)
-            low = _middle(bisect_right(ranks, rank))
-            high = _middle(bisect_right(ranks, min(rank + 1, total - 1)))
+            low, high = at(rank), at(min(rank + 1, total - 1))
             found.append(low + (high - low) * (position - rank))
         return found
+
+    def _exact(self) -> Callable[[int], float]:
+        return sorted(self.values[self._low : self._high]).__getitem__
+
+    def _binned(self) -> Callable[[int], float]:
+        ranks = list(accumulate(self._bins))
+        return lambda rank: _middle(bisect_right(ranks, rank))
 
     def between(self, after: int, until: int) -> int:
         """How many ended after `after` and at or before `until`, within `keep`."""

@@ -176,7 +176,7 @@ class Service:
                     self.event("error", "checkpoint", refusal.message)
 
     def _repeat(self, job: Job) -> None:
-        work = job.begin(self)
+        work = job.start(self)
         while work:
             gevent.sleep(job.every / 1000)
             try:

@@ -173,7 +173,7 @@ def only_main_patches(source: Source) -> Iterator[str]:
 
 
 def only_store_and_ledger_open_transactions(source: Source) -> Iterator[str]:
-    if not product(source) or source.within("exporter/store.py", "exporter/ledger.py"):
+    if not product(source) or source.within("exporter/store.py", "exporter/ledger.py", "exporter/migrations.py"):
         return
     for line, name in mentions(source):
         if name.endswith(".create_engine"):

@@ -3,7 +3,7 @@
 from collectors.andon import commands, facts, queries, schema
 from collectors.andon import documents as doc
 from collectors.andon.view import BOUNDS, Andon, AndonDocument
-from exporter.contract import Collector, Command, Document, Guard, Job, LineStopped, Metric, Query, Setting
+from exporter.contract import DAY, Collector, Command, Document, Guard, Job, LineStopped, Metric, Query, Setting
 
 _ONE = "/api/andon/{id}"
 _STATE = ((404, "not_found"), (409, "already_acknowledged"), (409, "already_resolved"))
@@ -61,6 +61,7 @@ COLLECTOR = Collector(
         Metric("tcps_skus_stopped", "gauge", "SKUs that an open andon stops now."),
     ),
     settings=(
+        Setting("windows.andon", "duration", 30 * DAY, "How far back the times to answer and resolve look.", above=0),
         Setting("ack_timeout", "duration", 900_000, "How long a cord may wait for an answer before it escalates."),
         Setting(
             "stopping_severities", "list", ["critical", "warning", "info"], "Severities of andons that stop a SKU.",

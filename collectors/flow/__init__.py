@@ -2,13 +2,18 @@
 
 from collectors.flow.documents import FlowDocument
 from collectors.flow.view import BOUNDS, ORDERS, Flow
-from exporter.contract import Collector, Document, Metric
+from exporter.contract import DAY, Collector, Document, Metric, Setting
 
 COLLECTOR = Collector(
     name="flow",
     summary="Flow: lead and cycle times, throughput, bottlenecks, and the age of the work in progress.",
     reads=ORDERS,
     joins=("kanban",),
+    settings=(
+        Setting("windows.throughput", "duration", DAY, "How far back throughput looks.", above=0),
+        Setting("windows.lead_time", "duration", 30 * DAY, "How far back lead times look.", above=0),
+        Setting("windows.cycle_time", "duration", 30 * DAY, "How far back cycle times look.", above=0),
+    ),
     view=Flow,
     document=Document(FlowDocument, window="windows.cycle_time"),
     metrics=(

@@ -1,13 +1,14 @@
 """How work flows: lead and cycle times, throughput, and how old the work in progress is."""
 
-from bisect import bisect_left, bisect_right, insort
+import math
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from collectors.flow import documents as doc
-from exporter.contract import DAY, HOUR, Durations, Fact, Histogram, Reading, Settings, View
+from exporter.contract import DAY, HOUR, Durations, Fact, Histogram, Moments, Reading, Settings, View
 
 ORDERS = tuple(
     f"work_orders.{what}"
@@ -24,6 +25,7 @@ BOUNDS = (
 BANDS = (DAY, 2 * DAY, 3 * DAY)
 BAND_NAMES = ("0-24h", "24-48h", "48-72h", "72h+")
 SHARES = (0.5, 0.85, 0.95)
+AGE_BANDS = ("under_p50", "p50_to_p85", "over_p85")
 OLDEST = 10
 
 
@@ -39,6 +41,7 @@ class Active(msgspec.Struct, gc=False):
 class Flow(View):
     active: dict[str, Active]
     oldest: list[tuple[int, str]]
+    begun: dict[str, Moments]
     lead: Durations
     cycle: Durations
     lead_times: dict[str, Histogram]
@@ -50,6 +53,7 @@ class Flow(View):
         self._throughput_window = settings["windows.throughput"]
         reach = max(self._throughput_window, 14 * DAY)
         self.active, self.oldest = {}, []
+        self.begun = {bucket: Moments() for bucket in self._buckets}
         self.lead = Durations(settings["windows.lead_time"], since, reach)
         self.cycle = Durations(settings["windows.cycle_time"], since, bounds=BANDS)
         self.lead_times = {bucket: Histogram(BOUNDS) for bucket in self._buckets}
@@ -78,10 +82,12 @@ class Flow(View):
         since = order.created_at if order.started_at is None else order.started_at
         self.active[name] = Active(since, order.bucket, order.priority, order.current_stage)
         insort(self.oldest, (since, name))
+        self.begun.setdefault(order.bucket, Moments()).add(since)
 
     def _leave(self, name: str) -> None:
         known = self.active.pop(name)
         del self.oldest[bisect_left(self.oldest, (known.since, name))]
+        self.begun[known.bucket].withdraw(known.since)
 
     def _sample(self, order: Any, withdraw: bool = False) -> None:
         """An order has one sample, at its last completion, however often it was reopened."""
@@ -156,14 +162,11 @@ class Flow(View):
 
     def _bands(self, now: int, cycle: list[float | None]) -> dict[tuple[str, ...], int]:
         """Work in progress by age against the cycle times of the window; without any, nothing is known to be old."""
-        bands: dict[tuple[str, ...], int] = {
-            (b, band): 0 for b in self._buckets for band in ("under_p50", "p50_to_p85", "over_p85")
-        }
-        edges = [now - age for age in (cycle[1], cycle[0]) if age is not None]
-        names = ("over_p85", "p50_to_p85", "under_p50") if edges else ("under_p50",)
-        for since, name in self.oldest:
-            key = (self.active[name].bucket, names[bisect_right(edges, since)])
-            bands[key] = bands.get(key, 0) + 1
+        bands: dict[tuple[str, ...], int] = {}
+        for bucket, begun in self.begun.items():
+            past = [0 if age is None else begun.until(math.ceil(now - age) - 1) for age in cycle[:2]]
+            counts = (len(begun.times) - past[0], past[0] - past[1], past[1])
+            bands |= {(bucket, band): count for band, count in zip(AGE_BANDS, counts, strict=True)}
         return bands
 
 
