@@ -19,6 +19,7 @@ from exporter.parsing import convert
 from exporter.remote import Remote
 from exporter.service import Service
 from exporter.settings import Setting, Settings
+from exporter.store import path_of
 
 EXAMPLES = """
 \b
@@ -118,6 +119,9 @@ def _check(plugins: registry.Registry) -> click.Command:
     @_config
     def check(config: Path | None, database: str | None) -> None:
         settings = configured(plugins.settings, config, flags={"database": database})
+        if not Path(path_of(settings["database"])).exists():
+            click.echo(f"ok: {len(plugins.collectors)} collectors; serve will begin {path_of(settings['database'])}")
+            return
         service = Service(settings, plugins)
         try:
             faults = service.examine()

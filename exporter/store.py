@@ -43,7 +43,7 @@ class Store:
     dialect = "sqlite"
 
     def __init__(self, url: str, queue: int, participant: Participant | None = None):
-        self.path = _path(url)
+        self.path = path_of(url)
         self.queue_limit = queue
         self.fault: str | None = None
         self.participant = participant
@@ -195,7 +195,8 @@ class Store:
         return Unavailable(f"the database can't be used: {self.fault}", code="store_unavailable", retry_after=5)
 
 
-def _path(url: str) -> str:
+def path_of(url: str) -> str:
+    """The file that the URL names. Raises: StartupError for another kind of database."""
     scheme, _, rest = url.partition("://")
     if scheme != "sqlite" or not rest.startswith("/") or len(rest) < 2:
         shown = f"{scheme}://{urlsplit(url).hostname or ''}"

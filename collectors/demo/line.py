@@ -38,14 +38,15 @@ def begin(actions: Actions) -> Callable[[], None] | None:
     line = Line(actions, start, actions.settings["demo_seed"])
 
     def tick() -> None:
-        line.play(actions.now())
-        line.pace = actions.settings["demo_pace"]
+        now = actions.now()
+        line.play(now)
+        line.hasten(now, actions.settings["demo_pace"])
 
     return tick
 
 
 class Line:
-    """The simulated team. `pace` divides every wait: 1 while history is told, more when it goes on live."""
+    """The simulated team. Its pace divides every wait: 1 while history is told, more when it goes on live."""
 
     def __init__(self, actions: Actions, start: int, seed: int):
         self._actions = actions
@@ -55,7 +56,7 @@ class Line:
         self._waiting: list[str] = []
         self._queued: Counter[str] = Counter()
         self._active: Counter[str] = Counter()
-        self.pace = 1.0
+        self._pace = 1.0
         self._after(start, 0, self._demand)
 
     def play(self, until: int) -> None:
@@ -64,9 +65,17 @@ class Line:
             at, _, act, about = heapq.heappop(self._due)
             act(at, *about)
 
+    def hasten(self, now: int, pace: float) -> None:
+        """From now on every wait is shorter, also those that have begun."""
+        if pace == self._pace:
+            return
+        gain, self._pace = pace / self._pace, pace
+        self._due = [(now + math.ceil((at - now) / gain), n, act, about) for at, n, act, about in self._due]
+        heapq.heapify(self._due)
+
     def _after(self, at: int, wait: float, act: Callable[..., None], *about: Any) -> None:
         self._count += 1
-        heapq.heappush(self._due, (at + math.ceil(wait / self.pace), self._count, act, about))
+        heapq.heappush(self._due, (at + math.ceil(wait / self._pace), self._count, act, about))
 
     def _spread(self, median: float, sigma: float = 0.7) -> float:
         """A wait as real ones are: mostly short, sometimes very long."""
@@ -83,7 +92,7 @@ class Line:
         """Fewer orders by night and at weekends; one in twelve waits for another."""
         hour, weekday = at // HOUR % 24, (at // DAY + 3) % 7
         busy = (1.0 if 7 <= hour < 18 else 0.35) * (1.0 if weekday < 5 else 0.4)
-        if self.pace > 1 or self._dice.random() < busy:
+        if self._pace > 1 or self._dice.random() < busy:
             self._create(at)
         self._after(at, self._spread(20 * MINUTE, 0.5), self._demand)
         self._after(at, 1, self._pull)
