@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from gevent.lock import RLock
 
 from exporter.clock import Clock
 from exporter.contract import DAY, Command, Transaction
@@ -27,7 +28,9 @@ ANSWER = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )
 FIND_ANSWER = Statement(
-    sa.select(ANSWER.c.digest, ANSWER.c.status, ANSWER.c.answer).where(ANSWER.c.key == sa.bindparam("k"))
+    sa.select(ANSWER.c.digest, ANSWER.c.status, ANSWER.c.answer).where(
+        ANSWER.c.key == sa.bindparam("k"), ANSWER.c.at >= sa.bindparam("since")
+    )
 )
 KEEP_ANSWER = Statement(sa.insert(ANSWER))
 FORGET_ANSWERS = Statement(sa.delete(ANSWER).where(ANSWER.c.at < sa.bindparam("before")))
@@ -56,6 +59,7 @@ class Commands:
         self._store, self._ledger = store, ledger
         self.settings, self.now = settings, now
         self._refused = refused
+        self._running: dict[str, RLock] = {}
 
     def call(self, name: str, body: Mapping[str, Any] | msgspec.Struct, by: str) -> Any:
         """The command's result, once it is on disk. Raises: Refusal; then nothing was changed."""
@@ -66,7 +70,7 @@ class Commands:
 
         def work(rows: Rows) -> list[Any]:
             transaction = _Transaction(rows, self, by)
-            results = [transaction.call(name, body) for name, body in calls]
+            results = [transaction.perform(name, body) for name, body in calls]
             self._ledger.stage(transaction.facts)
             return results
 
@@ -89,12 +93,16 @@ class Commands:
         if key is None:
             return answer()
         name, digest = f"{by}\n{key}", _digest(request)
-        with self._store.read() as rows:
-            known = _recall(rows, name, digest)
-        if known is None:
-            first = Answer(200, answer())
-            self._write(request, by, lambda rows: _keep(rows, name, digest, first, self.now()))
-            return first.body
+        with self._running.setdefault(name, RLock()):
+            try:
+                with self._store.read() as rows:
+                    known = _recall(rows, name, digest, self.now())
+                if known is None:
+                    known = Answer(200, answer())
+                    kept = known
+                    self._write(request, by, lambda rows: _keep(rows, name, digest, kept, self.now()))
+            finally:
+                self._running.pop(name, None)
         if isinstance(known, Refusal):
             raise known
         return known.body
@@ -120,14 +128,13 @@ class Commands:
     def _once(
         self, rows: Rows, command: Command, body: Mapping[str, Any], by: str, key: str, digest: str
     ) -> Answer | Refusal:
-        rows.run(FORGET_ANSWERS, before=self.now() - DAY)
-        known = _recall(rows, key, digest)
+        known = _recall(rows, key, digest, self.now())
         if known is not None:
             return known
         transaction = _Transaction(rows, self, by)
         rows.cursor.execute("SAVEPOINT attempt")
         try:
-            answer: Answer | Refusal = _answer(command, transaction.call(command.name, body))
+            answer: Answer | Refusal = _answer(command, transaction.perform(command.name, body))
         except Refusal as refusal:
             if refusal.status not in REPEATABLE:
                 raise
@@ -160,9 +167,22 @@ class _Transaction(Transaction):
     def guard(self, command: str, subject: Mapping[str, Any]) -> None:
         self._commands.ask(self, command, subject)
 
-    def call(self, command: str, body: msgspec.Struct | Mapping[str, Any]) -> Any:
+    def perform(self, command: str, body: msgspec.Struct | Mapping[str, Any]) -> Any:
         known, given = self._commands.parse(command, body)
         return known.run(self, given)
+
+    def call(self, command: str, body: msgspec.Struct | Mapping[str, Any]) -> Any:
+        """Its caller may go on after a refusal, so what it wrote until then is undone."""
+        facts = len(self.facts)
+        self.cursor.execute("SAVEPOINT nested")
+        try:
+            return self.perform(command, body)
+        except Refusal:
+            self.cursor.execute("ROLLBACK TO nested")
+            del self.facts[facts:]
+            raise
+        finally:
+            self.cursor.execute("RELEASE nested")
 
 
 class _Kept(msgspec.Struct, omit_defaults=True):
@@ -182,12 +202,13 @@ def _keep(rows: Rows, key: str, digest: str, answer: Answer | Refusal, now: int)
     else:
         kept = _Kept(body=msgspec.Raw(answer.body), location=answer.location)
     text = msgspec.json.encode(kept).decode()
+    rows.run(FORGET_ANSWERS, before=now - DAY)
     rows.run(KEEP_ANSWER, key=key, digest=digest, status=answer.status, answer=text, at=now)
 
 
-def _recall(rows: Rows, key: str, digest: str) -> Answer | Refusal | None:
+def _recall(rows: Rows, key: str, digest: str, now: int) -> Answer | Refusal | None:
     """Raises: Invalid where the key came with another request before."""
-    row = rows.one(FIND_ANSWER, k=key)
+    row = rows.one(FIND_ANSWER, k=key, since=now - DAY)
     if row is None:
         return None
     if row.digest != digest:

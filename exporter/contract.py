@@ -22,7 +22,7 @@ from sqlalchemy import MetaData
 
 from exporter import clock
 from exporter.errors import Conflict, Invalid, LimitReached, LineStopped, Malformed, NotFound, Refusal, StartupError
-from exporter.measures import DAY, HOUR, Counter, Durations, Histogram, Moments
+from exporter.measures import DAY, HOUR, Buckets, Counter, Durations, Histogram, Moments
 from exporter.paging import after, cursor
 from exporter.settings import Setting, Settings
 from exporter.statements import Rows, Statement
@@ -211,14 +211,14 @@ class Metric:
     alias: str | None = None
 
 
-Values = float | int | None | Mapping[Any, float | int | None] | Mapping[Any, Histogram]
+Values = float | int | None | Mapping[Any, float | int | None] | Mapping[Any, Buckets]
 
 
 @dataclass(frozen=True)
 class Reading:
     """What a view says at one moment: its document, and the values of its metrics by name.
 
-    A value is a number, or a mapping of label values to numbers (histograms: to Histogram). None: nothing measured.
+    A value is a number, or a mapping of label values to numbers (histograms: to Buckets). None: nothing measured.
     """
 
     document: msgspec.Struct | dict[str, Any] | None = None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from exporter import registry
 from exporter.contract import Metric
+from exporter.host_metrics import HOST_METRICS
 from exporter.host_settings import HOST
-from exporter.service import HOST_METRICS
 from exporter.settings import describe
 
 ROOT = Path(__file__).parent.parent

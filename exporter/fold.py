@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from exporter.clock import Clock
 from exporter.contract import Fact, View
+from exporter.errors import StartupError
 from exporter.ledger import AFTER, TABLES, Ledger
 from exporter.registry import Registry
 from exporter.settings import Settings
@@ -37,7 +38,7 @@ Failed = Callable[[str, Exception, Fact], None]
 
 
 class LedgerGap(Exception):
-    """A fact is missing: the numbers would be wrong, so folding stops."""
+    """A fact is missing or can't be read: the numbers would be wrong, so folding stops."""
 
 
 class Fold:
@@ -62,7 +63,7 @@ class Fold:
                 wanted = set(collector.reads) | {kind.name for kind in collector.facts}
                 for kind, handler in self.views[collector.name].handlers().items():
                     if kind not in wanted:
-                        raise ValueError(f"{collector.name} folds {kind} without reading it in its manifest")
+                        raise StartupError(f"{collector.name} folds {kind} without reading it in its manifest")
                     self._handlers[kind].append(handler)
         for kind, declared in self._registry.facts.items():
             if declared.rebases:
@@ -73,7 +74,7 @@ class Fold:
         with self._store.read() as rows:
             kept = {row.collector: row for row in rows.all(READ_CHECKPOINTS)}
         seqs = {row.seq for row in kept.values()}
-        if set(kept) < set(self.views) or len(seqs) != 1 or max(seqs) > self._ledger.head:
+        if not set(self.views) <= set(kept) or len(seqs) != 1 or max(seqs) > self._ledger.head:
             return
         if any(kept[name].version != self._version(view) for name, view in self.views.items()):
             return
@@ -114,7 +115,8 @@ class Fold:
         return self.seq - self._kept_seq >= EVERY_FACTS
 
     def _version(self, view: View) -> str:
-        return f"{view.version} {self._settings.fingerprint(['windows'])}"
+        """What a checkpoint must have been made with: the view's version, the windows and the names of the buckets."""
+        return f"{view.version} {self._settings.fingerprint(['windows'])} {','.join(self._settings.table('buckets'))}"
 
     def _page(self) -> list[tuple[Any, ...]]:
         with self._store.read() as rows:
@@ -128,7 +130,10 @@ class Fold:
             if seq != self.seq + 1:
                 raise LedgerGap(f"fact {self.seq + 1} is missing in the ledger, {seq} comes next")
             if handlers.get(kind):
-                fact = decode(row)
+                try:
+                    fact = decode(row)
+                except msgspec.MsgspecError as error:
+                    raise LedgerGap(f"fact {seq} ({kind}) can't be read: {error}") from error
                 each = iter(handlers[kind])
                 for handler in each:
                     try:
@@ -145,8 +150,9 @@ class Fold:
             raise error
         name = self._owners[id(view)]
         self.broken[name] = f"{type(error).__name__}: {error}"
-        for each in self._handlers.values():
-            each[:] = [one for one in each if one.__self__ is not view]  # type: ignore[attr-defined]
+        for kind, each in self._handlers.items():
+            # new lists: the old one is being walked through
+            self._handlers[kind] = [one for one in each if one.__self__ is not view]  # type: ignore[attr-defined]
         self._failed(name, error, fact)
 
     def _rebase(self, fact: Fact) -> None:

@@ -7,5 +7,7 @@ def name(prefix: str, number: int) -> str:
 
 def number(prefix: str, text: str) -> int | None:
     """The number in `text`. None: `text` is no such name."""
-    head, _, tail = text.partition("-")
-    return int(tail) if head == prefix and tail.isascii() and tail.isdigit() and len(tail) < 19 else None
+    tail = text.removeprefix(f"{prefix}-")
+    if not (tail.isascii() and tail.isdigit() and len(tail) < 19):
+        return None
+    return int(tail) if name(prefix, int(tail)) == text else None

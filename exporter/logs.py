@@ -1,13 +1,17 @@
-"""What happens, line by line on stdout: JSON for machines, text for a terminal. A slow reader holds up nobody."""
+"""What happens, line by line on stdout: JSON for machines, text for a terminal. A slow reader holds up nobody.
+
+Lines wait in memory until the descriptor takes them: a pipe that is ready takes PIPE_BUF bytes without blocking.
+"""
 
 import os
 from collections import deque
 from collections.abc import Callable
+from select import PIPE_BUF
 from typing import Any, TextIO
 
 import gevent
 import msgspec
-from gevent.threadpool import ThreadPool
+from gevent.select import select
 
 from exporter import clock
 from exporter.errors import Refusal
@@ -18,15 +22,14 @@ LIMIT = 100_000  # lines that may wait; more are dropped and counted
 
 
 class Log:
-    """Lines are handed to a thread that writes them; `dropped` hears how many found no place."""
+    """`dropped` hears how many lines found no place."""
 
     def __init__(self, out: TextIO, form: str, dropped: Callable[[int], None]):
         self._descriptor = out.fileno()
         self._json = form == "json" or (form == "auto" and not out.isatty())
         self._dropped = dropped
         self._lines: deque[str] = deque()
-        self._writer = ThreadPool(1)
-        self._writing = False
+        self._writer: Any = None
 
     def facts(self, written: list[tuple[int, Staged]]) -> None:
         """One line a fact. A terminal is spared those of the past: an import of history would flood it."""
@@ -50,10 +53,10 @@ class Log:
 
     def close(self) -> None:
         """Waits a second at most for what is still to be written."""
-        with gevent.Timeout(1, False):  # type: ignore[arg-type]
-            while self._lines or self._writing:
-                gevent.sleep(0.01)
-        self._writer.kill()
+        writer = self._writer
+        if writer:
+            writer.join(1)
+            writer.kill()
 
     def _fact_line(self, seq: int, fact: Staged) -> str:
         by = msgspec.json.encode(fact.by).decode()
@@ -67,25 +70,25 @@ class Log:
             self._dropped(len(lines))
             return
         self._lines.extend(lines)
-        if not self._writing:
-            self._writing = True
-            gevent.spawn(self._write)
+        if not self._writer:
+            self._writer = gevent.spawn(self._write)
 
     def _write(self) -> None:
         try:
             while self._lines:
                 text = "\n".join(self._lines) + "\n"
                 self._lines.clear()
-                self._writer.apply(_write_all, (self._descriptor, text.encode()))
+                _write_all(self._descriptor, text.encode())
         except OSError:
             self._dropped(1)
         finally:
-            self._writing = False
+            self._writer = None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    for start in range(0, len(data), PIPE_BUF):
+        select([], [descriptor], [])
+        os.write(descriptor, data[start : start + PIPE_BUF])
 
 
 def _clock(moment: int) -> str:

@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 DAY = 86_400_000
 HOUR = 3_600_000
@@ -51,6 +51,14 @@ class Counter:
         return cls(*state)
 
 
+class Buckets(NamedTuple):
+    """A histogram as it was read: cumulative counts, one a bound (ms) and the whole count last, and the sum (ms)."""
+
+    bounds: tuple[int, ...]
+    cumulative: tuple[int, ...]
+    total: int
+
+
 class Histogram:
     """Counts by upper bound (inclusive), cumulative when read; no bucket, count or sum ever falls.
 
@@ -89,6 +97,10 @@ class Histogram:
         """One count a bound and the whole count last: the greatest each has been."""
         counts = accumulate(self.counts)
         return [count + lost for count, lost in zip(counts, self.deficits or [0] * len(self.counts), strict=True)]
+
+    def read(self) -> "Buckets":
+        """What a snapshot keeps of it."""
+        return Buckets(self.bounds, tuple(self.cumulative()), self.highest_sum)
 
     def rebase(self) -> None:
         self.deficits = None
@@ -173,10 +185,10 @@ class Durations:
 
     def withdraw(self, moment: int, duration: int) -> None:
         """Raises: ValueError where no such sample was added."""
-        if moment <= self.floor:
-            return
         if self._late:
             self._settle()
+        if moment <= self.floor:
+            return
         index = bisect_left(self.moments, moment)
         after = bisect_right(self.moments, moment, index)
         while index < after and self.values[index] != duration:

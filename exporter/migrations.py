@@ -36,13 +36,13 @@ def pending(rows: Rows, where: Sequence[Path]) -> bool:
     return applied != {folder[-1] for folder in revisions}
 
 
-def migrate(url: str, where: Sequence[Path]) -> None:
-    """Applies what is missing, all or nothing."""
+def migrate(path: str, where: Sequence[Path]) -> None:
+    """Applies what is missing to a SQLite file, all or nothing. Raises: StartupError."""
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory(str(HOST), version_locations=[str(folder) for folder in where])
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    engine = sa.create_engine(sa.URL.create("sqlite", database=path), poolclass=sa.NullPool)
 
     @sa.event.listens_for(engine, "connect")
     def explicit(connection: object, _: object) -> None:
@@ -57,9 +57,13 @@ def migrate(url: str, where: Sequence[Path]) -> None:
 
     from alembic.config import Config
 
-    with EnvironmentContext(Config(), script, fn=upgrade) as environment, engine.begin() as connection:
-        environment.configure(connection=connection, transaction_per_migration=False)
-        environment.run_migrations()
+    try:
+        with EnvironmentContext(Config(), script, fn=upgrade) as environment, engine.begin() as connection:
+            environment.configure(connection=connection, transaction_per_migration=False)
+            environment.run_migrations()
+    except sa.exc.DBAPIError as error:
+        message = f"{path} can't be migrated: {error.orig}; it is as it was"
+        raise StartupError(f"{message}; name another --database, or restore a backup") from error
 
 
 def _revisions(folder: Path) -> list[str]:

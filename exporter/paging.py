@@ -17,7 +17,9 @@ def after(text: str | None) -> tuple[int, int]:
     if text is None:
         return NEWEST
     try:
-        at, no = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii").split(".")
-        return int(at), int(no)
-    except (ValueError, binascii.Error) as error:
-        raise Invalid(f"cursor: expected the next_cursor of a list, got {text!r}", field="cursor") from error
+        at, no = map(int, base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).split(b"."))
+    except (ValueError, binascii.Error):
+        at, no = NEWEST
+    if cursor(at, no) != text or not (0 <= at < NEWEST[0] and 0 <= no < NEWEST[1]):
+        raise Invalid(f"cursor: expected the next_cursor of a list, got {text!r}", field="cursor")
+    return at, no

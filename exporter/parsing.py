@@ -10,7 +10,7 @@ from exporter.errors import Invalid, Malformed
 
 T = TypeVar("T")
 _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
-_NAME = re.compile(r"field `([^`]*)`")
+_NAME = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
@@ -37,13 +37,12 @@ def convert(values: Mapping[str, Any], kind: type[T], *, text: bool = False) -> 
 def _invalid(message: str) -> Invalid:
     path = _PATH.search(message)
     plain = _PATH.sub("", message)
-    named = _NAME.search(plain)
+    named = _NAME.fullmatch(plain)
     at = path.group(1) if path else ""
-    field = ".".join(part for part in (at, named.group(1) if named else "") if part)
-    if "unknown field" in plain:
-        return Invalid(f"{field}: there is no such field", field=field)
-    if "missing required field" in plain:
-        return Invalid(f"{field}: is required", field=field)
+    field = ".".join(part for part in (at, named.group(2) if named else "") if part)
+    if named:
+        what = "is required" if named.group(1) == "missing required" else "there is no such field"
+        return Invalid(f"{field}: {what}", field=field)
     return Invalid(f"{field}: {plain[:1].lower()}{plain[1:]}", field=field or None)
 
 

@@ -10,9 +10,9 @@ import msgspec
 from exporter import __version__, clock, migrations
 from exporter.clock import Clock
 from exporter.commands import Commands
-from exporter.contract import Fact, Job, Metric
+from exporter.contract import Fact, Job
 from exporter.errors import Refusal, StartupError, Unavailable
-from exporter.fold import Fold, LedgerGap
+from exporter.fold import Fold
 from exporter.ledger import Ledger, Staged
 from exporter.logs import Log
 from exporter.registry import Registry
@@ -24,19 +24,6 @@ from exporter.tallies import Tallies
 from exporter.telemetry import Telemetry, revision
 
 CHECKPOINT_SECONDS = 60
-_collector = ("collector",)
-HOST_METRICS = (
-    Metric("tcps_build_info", "gauge", "Always 1; the version and revision that run.", ("version", "revision")),
-    Metric("tcps_collector_success", "gauge", "Whether the collector's last reading succeeded.", _collector),
-    Metric("tcps_collector_duration_seconds", "gauge", "How long its last reading took.", _collector),
-    Metric("tcps_collector_last_success_timestamp_seconds", "gauge", "When it last succeeded.", _collector),
-    Metric("tcps_view_lag_facts", "gauge", "Facts in the ledger that the views have not folded yet."),
-    Metric("tcps_store_bytes", "gauge", "Size of the database on disk."),
-    Metric(
-        "tcps_sink_failures_total", "counter", "Lines or batches that a sink did not take, since the process began.",
-        ("sink",), process=True, starts=lambda settings: [("stdout",)],
-    ),
-)  # fmt: skip
 
 
 class Service:
@@ -48,8 +35,7 @@ class Service:
 
     def __init__(self, settings: Settings, registry: Registry, out: TextIO | None = None, now: Clock = clock.now):
         self.settings, self.registry, self.now = settings, registry, now
-        self.metrics = [*registry.metrics.values(), *HOST_METRICS]
-        self.tallies = Tallies(self.metrics, settings)
+        self.tallies = Tallies(registry.metrics.values(), settings)
         self.log = Log(out, settings["log_format"], self._dropped) if out else None
         self.state = "opening"
         self.fault: str | None = None
@@ -66,7 +52,7 @@ class Service:
         with self.store.read() as rows:
             pending = migrations.pending(rows, where)
         if pending:
-            migrations.migrate(self.store.url, where)
+            migrations.migrate(self.store.path, where)
         try:
             self.store.write(lambda rows: self.ledger.open(rows, self.now()))
         except ValueError as error:
@@ -74,7 +60,7 @@ class Service:
         self.commands.prepare([c.prepare for c in self.registry if c.prepare], "configuration")
         self.fold = Fold(self.registry, self.store, self.ledger, self.settings, self.now, self._fold_failed)
         self.snapshots = Snapshots(self.registry, self.fold, self.settings, self.now, self._read_failed)
-        self.telemetry = Telemetry(self.metrics, self._values, self.ledger.born_at)
+        self.telemetry = Telemetry(list(self.registry.metrics.values()), self._values, self.ledger.born_at)
         self.state = "folding"
 
     def examine(self) -> list[str]:
@@ -105,10 +91,7 @@ class Service:
         self.state = "stopping"
         gevent.killall(self._greenlets)
         if folded:
-            try:
-                self.fold.checkpoint()
-            except Refusal as refusal:
-                self.event("error", "checkpoint", refusal.message)
+            self._checkpoint()
         self.store.close()
         if hasattr(self, "telemetry"):
             self.telemetry.close()
@@ -159,8 +142,8 @@ class Service:
             try:
                 self.snapshots.collect()
                 self.fault = None
-            except (LedgerGap, Refusal) as error:
-                self.fault = str(error)
+            except Exception as error:
+                self.fault = f"{type(error).__name__}: {error}"
                 self.event("error", "collection", f"the numbers are not up to date: {error}")
 
     def _keep(self) -> None:
@@ -170,10 +153,14 @@ class Service:
             waited += 1
             if waited >= CHECKPOINT_SECONDS or self.fold.due:
                 waited = 0
-                try:
-                    self.fold.checkpoint()
-                except Refusal as refusal:
-                    self.event("error", "checkpoint", refusal.message)
+                self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Without one the next start only takes longer, so its failure holds up nothing."""
+        try:
+            self.fold.checkpoint()
+        except Exception as error:
+            self.event("error", "checkpoint", f"{type(error).__name__}: {error}")
 
     def _repeat(self, job: Job) -> None:
         work = job.start(self)

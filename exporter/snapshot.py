@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from gevent.lock import RLock
@@ -62,6 +62,14 @@ class Snapshot:
 Failed = Callable[[str, str], None]
 
 
+class _Good(NamedTuple):
+    """A collector's last reading that succeeded, and when."""
+
+    at: int
+    reading: Reading
+    rendered: Rendered | None
+
+
 class Snapshots:
     """Takes snapshots; `current` is the newest. `failed` hears (collector, error) of a reading that raised."""
 
@@ -70,18 +78,28 @@ class Snapshots:
         self._failed = failed
         self._lock = RLock()
         self._begun = 0
-        self._good: dict[str, tuple[int, Reading, Rendered | None]] = {}
+        self._failure: Exception | None = None
+        self._good: dict[str, _Good] = {}
         self.current = Snapshot()
 
     def collect(self) -> Snapshot:
-        """A snapshot that holds all that was committed before this call. Calls that wait for one share it."""
+        """A snapshot that holds all that was committed before this call. Calls that wait for one share it.
+
+        Raises: LedgerGap, or Unavailable where the ledger can't be read; `current` is then still the last one.
+        """
         asked = self._begun
         with self._lock:
             if self._begun > asked:
+                if self._failure:
+                    raise self._failure
                 return self.current
             self._begun += 1
-            self._fold.catch_up()
-            self.current = self._take()
+            try:
+                self._fold.catch_up()
+                self.current, self._failure = self._take(), None
+            except Exception as error:
+                self._failure = error
+                raise
             return self.current
 
     def _take(self) -> Snapshot:
@@ -89,20 +107,21 @@ class Snapshots:
         documents: dict[str, Rendered | None] = {}
         values: dict[str, Values] = {}
         health: dict[str, Health] = {}
+        stale: set[str] = set()
         for collector in self._registry.reading_order:
             if collector.view is None:
                 continue
             began = clock.monotonic()
             error = self._read(collector, now)
-            good = self._good.get(collector.name)
-            health[collector.name] = Health(error is None, clock.monotonic() - began, good[0] if good else 0, error)
-            if good and now - good[0] > self._settings["cache_ttl"]:
-                good = None
-            if good:
-                values.update(good[1].values)
+            last = self._good[collector.name].at if collector.name in self._good else 0
+            health[collector.name] = Health(error is None, clock.monotonic() - began, last, error)
+            if error or stale.intersection(collector.joins):
+                stale.add(collector.name)
+            good = self._fresh(collector.name, now)
+            values.update(good.reading.values if good else {})
             if collector.document:
-                rendered = good[2] if good else None
-                documents[collector.name] = replace(rendered, stale=True) if rendered and error else rendered
+                rendered = good.rendered if good else None
+                documents[collector.name] = rendered and replace(rendered, stale=collector.name in stale)
         ordered = {c.name: documents[c.name] for c in self._registry if c.name in documents}
         return Snapshot(now, self._fold.seq, ordered, values, health)
 
@@ -112,18 +131,22 @@ class Snapshots:
         error = self._fold.broken.get(name)
         if error is None:
             try:
-                joined = {other: self._value(other) for other in collector.joins}
+                joined = {other: self._document(other, now) for other in collector.joins}
                 reading = self._fold.views[name].read(now, joined)
-                self._good[name] = (now, reading, self._render(collector, reading, now))
+                self._good[name] = _Good(now, reading, self._render(collector, reading, now))
             except Exception as raised:
                 error = f"{type(raised).__name__}: {raised}"
                 self._failed(name, error)
         return error
 
-    def _value(self, name: str) -> Any:
-        """The document of a collector that was read before. None: it has none to show."""
+    def _fresh(self, name: str, now: int) -> "_Good | None":
+        """The last good reading, unless it is older than may be shown."""
         good = self._good.get(name)
-        return good[1].document if good else None
+        return good if good and now - good.at <= self._settings["cache_ttl"] else None
+
+    def _document(self, name: str, now: int) -> Any:
+        good = self._fresh(name, now)
+        return good.reading.document if good else None
 
     def _render(self, collector: Collector, reading: Reading, now: int) -> Rendered | None:
         if collector.document is None:

@@ -8,6 +8,7 @@ slow. A result is handed over after its commit, so what was acknowledged is on d
 import fcntl
 import os
 import sqlite3
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,19 @@ from exporter.statements import Rows
 
 GROUP = 200
 BUSY_SECONDS = 5.0
+FAULTS = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+}
 Work = Callable[[Rows], Any]
 if TYPE_CHECKING:
     Result = AsyncResult[Any]
@@ -51,15 +65,15 @@ class Store:
         self._wake = Event()
         self._closing = False
         self._lock = _take(self.path)
-        self._connection = self._open(writes=True)
+        try:
+            self._connection = self._open(writes=True)
+        except StartupError:
+            os.close(self._lock)
+            raise
         self.writer = Rows(self._connection.cursor(), self.dialect)
         self._reader: sqlite3.Connection | None = None
         self._commits = ThreadPool(1)
         self._greenlet = gevent.spawn(self._serve)
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.path}"
 
     def write(self, work: Work) -> Any:
         """What `work` returns, once it is on disk. Raises: what `work` raises; Unavailable if nothing was written."""
@@ -82,7 +96,9 @@ class Store:
             cursor.execute("BEGIN")
             yield Rows(cursor, self.dialect)
         except sqlite3.Error as error:
-            raise self._failed(error) from error
+            if _is_fault(error):
+                raise self._failed(error) from error
+            raise
         finally:
             if self._reader.in_transaction:
                 cursor.execute("COMMIT")
@@ -122,7 +138,7 @@ class Store:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA journal_size_limit=67108864")
-                connection.execute("BEGIN IMMEDIATE").execute("ROLLBACK")
+                _try_to_write(connection)
             else:
                 connection.execute("PRAGMA query_only=ON")
         except sqlite3.Error as error:
@@ -150,8 +166,11 @@ class Store:
             self._undo(group, error)
             return
         self.fault = None
-        if done and self.participant:
-            self.participant.committed()
+        try:
+            if done and self.participant:
+                self.participant.committed()
+        except Exception:
+            gevent.get_hub().handle_error(self, *sys.exc_info())  # it is on disk, so its writers are told so
         for result, value in done:
             result.set(value)
 
@@ -183,14 +202,14 @@ class Store:
         cursor.execute("SAVEPOINT command")
         try:
             done.append((result, work(self.writer)))
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:
+            if _is_fault(error):
+                raise
             cursor.execute("ROLLBACK TO command")
             result.set_exception(error)
         cursor.execute("RELEASE command")
 
-    def _failed(self, error: sqlite3.Error) -> Unavailable:
+    def _failed(self, error: Exception) -> Unavailable:
         self.fault = f"{_advice(error, self.path)}"
         return Unavailable(f"the database can't be used: {self.fault}", code="store_unavailable", retry_after=5)
 
@@ -223,7 +242,20 @@ def _take(path: str) -> int:
     return lock
 
 
-def _advice(error: sqlite3.Error, path: str) -> str:
+def _is_fault(error: Exception) -> bool:
+    """Whether the database is at fault, and not the statement that was given to it."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in FAULTS
+
+
+def _try_to_write(connection: sqlite3.Connection) -> None:
+    """A file that can only be read is noticed at the first page that is written."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA user_version = {version + 1}")
+    connection.execute("ROLLBACK")
+
+
+def _advice(error: Exception, path: str) -> str:
     text = str(error)
     if "full" in text:
         return f"{text}; free some space on the disk that holds {path}"

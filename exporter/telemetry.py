@@ -30,7 +30,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from exporter import __version__
 from exporter.contract import Metric, Values
-from exporter.measures import Histogram
+from exporter.measures import Buckets
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Source = Callable[[], Mapping[str, Values]]
@@ -93,17 +93,17 @@ class _Reader(PrometheusMetricReader):
         for metric in self._histograms:
             found = values.get(metric.name)
             each = found.items() if isinstance(found, Mapping) else ()
-            points = [self._point(metric, labels, one) for labels, one in each if isinstance(one, Histogram)]
+            points = [self._point(metric, labels, one) for labels, one in each if isinstance(one, Buckets)]
             if points:
                 data = HistogramData(points, AggregationTemporality.CUMULATIVE)
                 yield MetricData(metric.name, metric.help, "", data)
 
-    def _point(self, metric: Metric, labels: tuple[str, ...], histogram: Histogram) -> HistogramDataPoint:
-        cumulative = histogram.cumulative()
+    def _point(self, metric: Metric, labels: tuple[str, ...], buckets: Buckets) -> HistogramDataPoint:
+        cumulative = buckets.cumulative
         counts = [count - before for count, before in zip(cumulative, [0, *cumulative], strict=False)]
-        bounds = [bound / 1000 for bound in histogram.bounds]
+        bounds = [bound / 1000 for bound in buckets.bounds]
         attributes = dict(zip(metric.labels, labels, strict=True))
-        total = histogram.highest_sum / 1000
+        total = buckets.total / 1000
         unknown: Any = None  # the smallest and the largest sample, which nobody keeps
         count = cumulative[-1]
         return HistogramDataPoint(attributes, self._born, self._born, count, total, counts, bounds, unknown, unknown)

@@ -147,8 +147,8 @@ class Andon(View):
             "tcps_andon_unacknowledged": {(severity,): waiting[severity] for severity in SEVERITIES},
             "tcps_andon_events_total": {(severity,): count.highest for severity, count in self.raised.items()},
             "tcps_andon_oldest_open_timestamp_seconds": oldest,
-            "tcps_andon_time_to_acknowledge_seconds": {(): self.answer_times},
-            "tcps_andon_time_to_resolve_seconds": {(): self.resolve_times},
+            "tcps_andon_time_to_acknowledge_seconds": {(): self.answer_times.read()},
+            "tcps_andon_time_to_resolve_seconds": {(): self.resolve_times.read()},
             "tcps_skus_stopped": len(stopped),
         }
 

@@ -120,7 +120,7 @@ class Flow(View):
             cycle_time_distribution=dict(zip(BAND_NAMES, self.cycle.bands, strict=True)),
             cycle_time_hours=_hours(self.cycle, cycle),
             lead_time_hours=_hours(self.lead, self.lead.quantiles(SHARES)),
-            bottlenecks=_bottlenecks(documents["kanban"]),
+            bottlenecks=_bottlenecks(documents["kanban"] or {}),
             aging=self._aging(now, cycle),
             reopened=self.reopened,
         )
@@ -130,8 +130,8 @@ class Flow(View):
             "tcps_cycle_time_p50": document.cycle_time_hours.p50,
             "tcps_cycle_time_p95": document.cycle_time_hours.p95,
             "tcps_throughput_per_hour": throughput.per_hour,
-            "tcps_work_order_lead_time_seconds": {(b,): h for b, h in self.lead_times.items()},
-            "tcps_work_order_cycle_time_seconds": {(b,): h for b, h in self.cycle_times.items()},
+            "tcps_work_order_lead_time_seconds": {(b,): h.read() for b, h in self.lead_times.items()},
+            "tcps_work_order_cycle_time_seconds": {(b,): h.read() for b, h in self.cycle_times.items()},
             "tcps_work_orders_aging": self._bands(now, cycle),
         }
         return Reading(document, values)

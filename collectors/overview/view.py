@@ -18,12 +18,14 @@ class Health(Struct):
 
 
 class OverviewDocument(Struct):
-    total_work_orders: int
-    active_work_orders: int
-    open_andons: int
+    """What comes of a collector that fails is null."""
+
+    total_work_orders: int | None
+    active_work_orders: int | None
+    open_andons: int | None
     quality_gate_pass_rate: float | None
     avg_lead_time_hours: float | None
-    throughput_per_hour: float
+    throughput_per_hour: float | None
     system_health: Health
 
 
@@ -36,18 +38,20 @@ class Overview(View):
 
     def read(self, now: int, documents: Mapping[str, Any]) -> Reading:
         totals, andon, flow, quality = (documents[name] for name in ("work_orders", "andon", "flow", "quality"))
-        throughput, lead = flow.throughput_rate.per_hour, flow.lead_time_hours.mean
-        begun = totals.total > 0 or bool(andon.recent_events)
-        known = parts(quality.pass_rate, andon.total_open if begun else None, throughput if begun else None, lead)
-        health = Health(overall=overall(known, self._weights), **known)
+        open_andons = andon and andon.total_open
+        throughput = flow and flow.throughput_rate.per_hour
+        lead = flow and flow.lead_time_hours.mean
+        pass_rate = quality and quality.pass_rate
+        begun = bool(totals is None or totals.total or andon is None or andon.recent_events)
+        known = parts(pass_rate, open_andons if begun else None, throughput if begun else None, lead)
         return Reading(
             OverviewDocument(
-                total_work_orders=totals.total,
-                active_work_orders=totals.active,
-                open_andons=andon.total_open,
-                quality_gate_pass_rate=quality.pass_rate,
+                total_work_orders=totals and totals.total,
+                active_work_orders=totals and totals.active,
+                open_andons=open_andons,
+                quality_gate_pass_rate=pass_rate,
                 avg_lead_time_hours=lead,
                 throughput_per_hour=throughput,
-                system_health=health,
+                system_health=Health(overall=overall(known, self._weights), **known),
             )
         )

@@ -31,7 +31,7 @@ def assess(service: Service) -> dict[str, Any]:
         "status": "down" if down else "degraded" if degraded else "ok",
         "timestamp": now,
         "uptime_seconds": (now - service.started_at) / 1000,
-        "metrics_count": len(service.metrics),
+        "metrics_count": len(service.registry.metrics),
         "services": services | collectors,
         "sse_clients": 0,
     }

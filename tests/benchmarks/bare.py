@@ -43,7 +43,8 @@ def insert(path: Path, seconds: float) -> float:
     connection.execute("PRAGMA foreign_keys=ON")
     order = connection.execute("select * from work_order order by no desc limit 1").fetchone()
     fact = connection.execute("select * from ledger order by seq desc limit 1").fetchone()
-    add, append = (f"insert into {t} values ({', '.join('?' * len(r))})" for t, r in (("work_order", order), ("ledger", fact)))
+    add = f"insert into work_order values ({', '.join('?' * len(order))})"
+    append = f"insert into ledger values ({', '.join('?' * len(fact))})"
     began, done = time.perf_counter(), 0
     execute = connection.cursor().execute
     while time.perf_counter() - began < seconds:

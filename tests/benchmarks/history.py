@@ -1,7 +1,7 @@
 """A database of a million work orders, kept in .bench until something that it is made of changes.
 
-It is written in bulk, but of the product's own parts: its migrations, its rules, its structs and its statements. `check`
-shows on a small one that the rows are those that the commands write.
+It is written in bulk, but of the product's own parts: its migrations, its rules, its structs and its statements.
+`check` shows on a small one that the rows are those that the commands write.
 """
 
 import argparse
@@ -39,6 +39,7 @@ BY = "bench"
 TAIL = 50_000
 KEPT = 2 * DAY
 WHAT = ("created", "started", "completed")
+INDEXES = "select name, sql from sqlite_master where type = 'index' and sql is not null"
 
 
 class Shape(NamedTuple):
@@ -61,7 +62,7 @@ class Life(NamedTuple):
     completed: int | None = None
 
 
-def open_service(path: Path, now: clock.Clock = clock.now) -> Service:
+def open_service(path: Path | str, now: clock.Clock = clock.now) -> Service:
     """The product in this process, without its web, before it folds."""
     known = registry.discover()
     settings = configured(known.settings, environ=UNLIMITED, flags={"database": f"sqlite:///{path}"})
@@ -160,7 +161,7 @@ def write(path: Path, shape: Shape, now: int) -> None:
     for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-200000"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("BEGIN")
-    indexes = connection.execute("select name, sql from sqlite_master where type = 'index' and sql is not null").fetchall()
+    indexes = connection.execute(INDEXES).fetchall()
     for name, _ in indexes:
         connection.execute(f"drop index {name}")
     rows = Rows(connection.cursor(), "sqlite")

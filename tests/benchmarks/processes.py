@@ -57,7 +57,7 @@ class Process:
     def require_alive(self) -> None:
         if self._popen.poll() is not None:
             tail = self.output.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self._popen.args} ended with {self._popen.returncode}: {tail}")
+            raise RuntimeError(f"{self.output.stem} ended with {self._popen.returncode}: {tail}")
 
     def memory(self, field: str = "VmRSS") -> float:
         """MB that it holds; the most it held: VmHWM."""
@@ -83,11 +83,11 @@ class Web(Process):
         self.port = free_port()
         super().__init__(*arguments, str(self.port), name=name)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of one request over a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:

@@ -29,13 +29,17 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def command(
-    *arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None, limit: float = 60
-) -> subprocess.CompletedProcess[str]:
+    *arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None, limit: float = 60,
+    wrapper: Sequence[str] = (),
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """tcps-exporter with these arguments, run to its end in `folder`; limit in seconds."""
-    line = [str(COMMAND), *map(str, arguments)]
-    return subprocess.run(
-        line, cwd=folder, env=environment(env), capture_output=True, text=True, timeout=limit, check=False
-    )
+    line = [*wrapper, str(COMMAND), *map(str, arguments)]
+    try:
+        return subprocess.run(
+            line, cwd=folder, env=environment(env), capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"still running after {limit} s: {arguments}, {error.stderr!r}") from None
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
@@ -147,7 +151,8 @@ class Service:
         return answer.json()
 
     def samples(self) -> dict[str, float]:
-        """What /metrics shows now, by sample line such as tcps_kanban_wip{bucket="cost"}."""
+        """What /metrics shows of a new snapshot, by sample line such as tcps_kanban_wip{bucket="cost"}."""
+        self.refresh()
         return parsed(self.get("/metrics").text)
 
     def facts(self, **params: Any) -> list[dict[str, Any]]:

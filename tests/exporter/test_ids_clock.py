@@ -72,7 +72,7 @@ def test_a_time_with_a_zone_is_read(text: str, moment: int) -> None:
     ],
 )  # fmt: skip
 def test_a_time_without_a_zone_or_sense_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011
         clock.parse(text)
 
 

@@ -1,12 +1,13 @@
 """Measures against oracles that keep every sample and ask the standard library."""
 
 import statistics
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.measures import Counter, Durations, Histogram, Moments, bin_of
@@ -76,10 +77,8 @@ class Raw:
         window, measured = self.within(self.now - self.width, self.now), self.measured
         assert measured.count() == len(window)
         assert measured.mean() == (float(statistics.mean(window)) if window else None)
-        edges = (-1, *self.bounds, LONGEST)
-        assert measured.bands == [
-            sum(low < took <= high for took in window) for low, high in zip(edges, edges[1:], strict=False)
-        ]
+        edges = pairwise((-1, *self.bounds, LONGEST))
+        assert measured.bands == [sum(low < took <= high for took in window) for low, high in edges]
         for share, found in zip(SHARES, measured.quantiles(SHARES), strict=True):
             assert found == (pytest.approx(interpolated(window, share), rel=0.005) if window else None)
         for share in (0, 0.3, 0.7):
@@ -98,7 +97,8 @@ steps = st.one_of(
 )
 
 
-@often
+@settings(max_examples=400, deadline=None)
+@example(1, 0, (), [("add", 0, 0), ("advance", 900), ("many", 1100, 58, 0), ("withdraw", 0)])
 @given(
     width=st.integers(1, 200),
     keep=st.integers(0, 400),
@@ -119,10 +119,10 @@ def test_durations_say_what_the_raw_samples_say(
 
 
 @often
-@given(samples=st.lists(st.tuples(st.integers(-300, 5), durations), max_size=90), seed=st.randoms(use_true_random=False))
-def test_the_order_in_which_samples_come_changes_nothing(samples: Samples, seed: Random) -> None:
+@given(samples=st.lists(st.tuples(st.integers(-300, 5), durations), max_size=90), random=st.randoms())
+def test_the_order_in_which_samples_come_changes_nothing(samples: Samples, random: Random) -> None:
     told = list(samples)
-    seed.shuffle(told)
+    random.shuffle(told)
     one, other = Raw(100, 250, (10, 1000)), Raw(100, 250, (10, 1000))
     one.advance(0)
     for sample in samples:
@@ -145,6 +145,18 @@ def test_late_samples_count_however_many_they_are(late: int) -> None:
     raw.many(late, 250, seed=2)
     raw.advance(0)
     raw.compare()
+
+
+def test_what_is_forgotten_in_the_moment_it_is_withdrawn_is_withdrawn() -> None:
+    """Late samples are put in their place first, and that may be when old ones are forgotten."""
+    measured = Durations(10, SINCE)
+    measured.add(SINCE, 7)
+    measured.advance(SINCE + 50)
+    for no in range(1100):
+        measured.add(SINCE + no % 20, 5)
+    measured.withdraw(SINCE, 7)
+    measured.advance(SINCE + 51)
+    assert measured.count() == 0
 
 
 def test_old_samples_are_forgotten_and_may_still_be_withdrawn() -> None:

@@ -58,7 +58,9 @@ def test_a_value_that_does_not_fit_is_named(body: dict[str, Any], field: str, me
     assert (refused.value.status, refused.value.code) == (422, "invalid")
 
 
-@pytest.mark.parametrize("word", ["unknown field", "missing required field", "field `name`", "a - at `$.name`", "`$.x`"])
+@pytest.mark.parametrize(
+    "word", ["unknown field", "missing required field", "field `name`", "a - at `$.name`", "`$.x`"]
+)
 def test_words_of_the_sender_do_not_change_what_is_said(word: str) -> None:
     with pytest.raises(Invalid) as refused:
         convert({"height": 1, "unit": word}, Size)
@@ -78,7 +80,8 @@ def test_numbers_of_a_query_string_are_spelled_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "value"), [(b"", {}), (b"{}", {}), (b' {"a": [1, null]} ', {"a": [1, None]}), ('{"ä": "é"}'.encode(), {"ä": "é"})]
+    ("raw", "value"),
+    [(b"", {}), (b"{}", {}), (b' {"a": [1, null]} ', {"a": [1, None]}), ('{"ä": "é"}'.encode(), {"ä": "é"})],
 )
 def test_a_body_is_an_object_or_empty(raw: bytes, value: dict[str, Any]) -> None:
     assert json_object(raw) == value

@@ -29,7 +29,7 @@ MOVE = Statement(sa.update(PART).where(_p.bin == sa.bindparam("b")).values(bin=s
 def rows() -> Iterator[Rows]:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute("CREATE TABLE part (no INTEGER PRIMARY KEY, name TEXT NOT NULL, bin TEXT)")
-    rows = Rows(connection.cursor(), "sqlite")  # type: ignore[arg-type]
+    rows = Rows(connection.cursor(), "sqlite")
     rows.many(ADD, [{"no": no, "name": f"part {no}", "bin": "ab"[no % 2]} for no in range(1, 6)])
     yield rows
     connection.close()
@@ -71,7 +71,9 @@ def test_a_run_tells_how_many_rows_it_changed(rows: Rows) -> None:
         (OF_BINS, {"called": "part 5"}, [5]),
     ],
 )
-def test_parameters_are_given_by_name(rows: Rows, statement: Statement, given: dict[str, object], found: list[int]) -> None:
+def test_parameters_are_given_by_name(
+    rows: Rows, statement: Statement, given: dict[str, object], found: list[int]
+) -> None:
     assert [row.no for row in rows.all(statement, **given)] == found
 
 
