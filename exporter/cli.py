@@ -171,7 +171,7 @@ def _door(plugins: registry.Registry, door: Any) -> click.Command:
     def take(file: BinaryIO, url: str | None, database: str | None, config: Path | None, **given: Any) -> None:
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
         options = {name: value for name, value in values.items() if value not in (None, [], False)}
-        with _progress(file) as counted:
+        with _progress(file, passes=1 if url else 2) as counted:
             if url:
                 result = Remote(url).take(door.name, options, counted)
             else:
@@ -213,32 +213,18 @@ class _Counted:
 
     def __init__(self, file: BinaryIO, moved: Callable[[int], None]):
         self._file, self._moved = file, moved
-        self.closed = False
+        self.seekable, self.seek = file.seekable, file.seek
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self._moved(len(data))
         return data
 
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
 
 @contextmanager
-def _progress(file: BinaryIO) -> Iterator[Any]:
-    """The file, and on a terminal a bar of how much of it is read."""
-    size = os.fstat(file.fileno()).st_size
+def _progress(file: BinaryIO, passes: int) -> Iterator[Any]:
+    """The file, and on a terminal a bar of how much of it is read; a door reads it twice, first to see that it can."""
+    size = passes * os.fstat(file.fileno()).st_size
     with click.progressbar(length=size, label="reading", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         yield _Counted(file, bar.update)
 

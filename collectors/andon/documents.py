@@ -18,7 +18,7 @@ Time = Annotated[int | str, Meta(description="milliseconds since the epoch, or R
 class Raise(Struct):
     """Without a stage it stops every stage of the SKU."""
 
-    failure_type: Annotated[str, Meta(pattern="^[a-z0-9_]+$", max_length=100)]
+    failure_type: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$(?!\n)", max_length=100)]
     sku_id: Name
     stage: Name | None = None
     severity: Severity | None = None

@@ -94,7 +94,7 @@ class Andon(View):
         )
         self.open[known.id] = known
         self.raised[known.severity].add(1)
-        self.newest.append(known)
+        self.newest.insert(0, known)  # of the same moment the last one first
         self.newest.sort(key=lambda one: one.timestamp, reverse=True)
         del self.newest[NEWEST:]
 

@@ -8,7 +8,6 @@ the line refuses (somebody else took the work, a limit, an andon) changes its pl
 import heapq
 import math
 import random
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -54,8 +53,9 @@ class Line:
         self._due: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self._waiting: list[str] = []
-        self._queued: Counter[str] = Counter()
-        self._active: Counter[str] = Counter()
+        self._full: set[str] = set()
+        self._empty: set[str] = set()
+        self._refusal = ""
         self._pace = 1.0
         self._after(start, 0, self._demand)
 
@@ -85,7 +85,8 @@ class Line:
         """The command's result. None: the line refused."""
         try:
             return self._actions.call(command, {**body, "occurred_at": at}, by=f"demo:{self._dice.choice(PEOPLE)}")
-        except Refusal:
+        except Refusal as refusal:
+            self._refusal = refusal.code
             return None
 
     def _demand(self, at: int) -> None:
@@ -95,7 +96,6 @@ class Line:
         if self._pace > 1 or self._dice.random() < busy:
             self._create(at)
         self._after(at, self._spread(20 * MINUTE, 0.5), self._demand)
-        self._after(at, 1, self._pull)
 
     def _create(self, at: int) -> None:
         buckets = list(self._actions.settings.table("buckets"))
@@ -112,27 +112,32 @@ class Line:
         )  # fmt: skip
         if order:
             self._waiting.append(order.id)
-            self._queued[order.bucket] += order.status == "queued"
+            self._empty.discard(order.bucket)
+            self._after(at, 1, self._pull, order.bucket)
             if self._dice.random() < 0.015:
                 self._after(at, self._spread(6 * HOUR), self._cancel, order.id)
 
-    def _pull(self, at: int) -> None:
+    def _pull(self, at: int, bucket: str) -> None:
         """Looks at the board first; now and then somebody tries without."""
-        if not any(self._free(bucket) for bucket in self._queued) and self._dice.random() > 0.02:
+        if bucket in self._empty or (bucket in self._full and self._dice.random() > 0.02):
             return
-        order = self._call("work_orders.pull", at)
+        order = self._call("work_orders.pull", at, bucket=bucket)
         if order:
-            self._queued[order.bucket] -= 1
-            self._active[order.bucket] += 1
             stages = list(self._actions.settings["stages"])
             self._after(at, self._spread(25 * MINUTE), self._reach, order.id, order.sku_id, stages)
-
-    def _free(self, bucket: str) -> bool:
-        limit = self._actions.settings.table("buckets")[bucket]["limit"]
-        return self._queued[bucket] > 0 and (limit is None or self._active[bucket] < limit)
+            self._after(at, 1, self._pull, bucket)
+        else:
+            (self._full if self._refusal == "wip_limit_reached" else self._empty).add(bucket)
 
     def _cancel(self, at: int, order: str) -> None:
-        self._call("work_orders.cancel", at, id=order, reason="no longer needed")
+        self._leave(at, self._call("work_orders.cancel", at, id=order, reason="no longer needed"))
+
+    def _leave(self, at: int, order: Any) -> None:
+        """Where work ended there is room, and what waited for it may be pulled."""
+        if order:
+            self._full.discard(order.bucket)
+            self._empty.clear()
+            self._after(at, 1, self._pull, order.bucket)
 
     def _reach(self, at: int, order: str, sku: str, stages: list[str]) -> None:
         """The next stage, and what happens there."""
@@ -157,12 +162,13 @@ class Line:
         )
         if andon:
             answer, mend = self._spread(5 * MINUTE), self._spread(70 * MINUTE)
-            self._after(at, answer, self._answer, andon.id)
+            self._after(at, answer, self._answer, andon.id, at)
             self._after(at, answer + mend, self._resolve, andon.id, order, sku, stages[1:])
 
-    def _answer(self, at: int, andon: str) -> None:
-        with suppress(Refusal):  # most answers come in time
-            self._actions.call("andon.escalate", {"id": andon}, by="clock")
+    def _answer(self, at: int, andon: str, raised: int) -> None:
+        if at - raised > self._actions.settings["ack_timeout"]:
+            with suppress(Refusal):  # the clock may have come first
+                self._actions.call("andon.escalate", {"id": andon}, by="clock")
         self._call("andon.acknowledge", at, id=andon, note="on my way")
 
     def _resolve(self, at: int, andon: str, order: str, sku: str, stages: list[str]) -> None:
@@ -175,14 +181,10 @@ class Line:
 
     def _complete(self, at: int, order: str) -> None:
         done = self._call("work_orders.complete", at, id=order)
-        if done:
-            self._active[done.bucket] -= 1
-            self._after(at, 1, self._pull)
-            if self._dice.random() < 0.03:
-                self._after(at, self._spread(20 * HOUR), self._reopen, order)
+        self._leave(at, done)
+        if done and self._dice.random() < 0.03:
+            self._after(at, self._spread(20 * HOUR), self._reopen, order)
 
     def _reopen(self, at: int, order: str) -> None:
-        again = self._call("work_orders.reopen", at, id=order)
-        if again:
-            self._active[again.bucket] += 1
+        if self._call("work_orders.reopen", at, id=order):
             self._after(at, self._spread(3 * HOUR), self._complete, order)

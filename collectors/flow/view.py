@@ -130,8 +130,8 @@ class Flow(View):
             "tcps_cycle_time_p50": document.cycle_time_hours.p50,
             "tcps_cycle_time_p95": document.cycle_time_hours.p95,
             "tcps_throughput_per_hour": throughput.per_hour,
-            "tcps_work_order_lead_time_seconds": {(b,): h.read() for b, h in self.lead_times.items()},
-            "tcps_work_order_cycle_time_seconds": {(b,): h.read() for b, h in self.cycle_times.items()},
+            "tcps_work_order_lead_time_seconds": {(b,): self.lead_times[b].read() for b in self._buckets},
+            "tcps_work_order_cycle_time_seconds": {(b,): self.cycle_times[b].read() for b in self._buckets},
             "tcps_work_orders_aging": self._bands(now, cycle),
         }
         return Reading(document, values)
@@ -163,7 +163,8 @@ class Flow(View):
     def _bands(self, now: int, cycle: list[float | None]) -> dict[tuple[str, ...], int]:
         """Work in progress by age against the cycle times of the window; without any, nothing is known to be old."""
         bands: dict[tuple[str, ...], int] = {}
-        for bucket, begun in self.begun.items():
+        for bucket in self._buckets:
+            begun = self.begun[bucket]
             past = [0 if age is None else begun.until(math.ceil(now - age) - 1) for age in cycle[:2]]
             counts = (len(begun.times) - past[0], past[0] - past[1], past[1])
             bands |= {(bucket, band): count for band, count in zip(AGE_BANDS, counts, strict=True)}

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta
 
-from collectors.intake.tables import Rows
+from collectors.intake.tables import Rows, readable
 from exporter.contract import Actions, Invalid, Struct
 
 BATCH = 250
@@ -21,6 +21,7 @@ WHAT = {
     "cancelled": "cancelled",
 }  # fmt: skip
 WIDE = ("id", "bucket", "priority", "created_at", "started_at", "completed_at", "status", "sku_id")
+NUMBERS = tuple(map(str, range(1, 11)))
 PRIORITIES = ("low", "medium", "high", "critical")
 
 
@@ -74,9 +75,14 @@ class _Bad(Exception):
 
 def run(actions: Actions, file: BinaryIO, options: Options, by: str) -> Imported:
     """Raises: Malformed or Invalid for a file or options that make no sense; then nothing was stored."""
-    rows = Rows(file)
-    understand = (_log if options.activity else _wide)(rows, options, _Reader(actions, options))
     result = Imported(outcome="accepted", reason="", facts=0, duplicates=0, rejected_rows=0, rejected=[])
+    with readable(file) as rows:
+        _read(actions, rows, options, by, result)
+    return _finish(actions, result, options, by)
+
+
+def _read(actions: Actions, rows: Rows, options: Options, by: str, result: Imported) -> None:
+    understand = (_log if options.activity else _wide)(rows, options, _Reader(actions, options))
     batch: list[Row] = []
     for line, values in rows:
         try:
@@ -89,7 +95,6 @@ def run(actions: Actions, file: BinaryIO, options: Options, by: str) -> Imported
             _take(actions, batch, result, options, by)
             batch.clear()
     _take(actions, batch, result, options, by)
-    return _finish(actions, result, options, by)
 
 
 class _Reader:
@@ -106,7 +111,7 @@ class _Reader:
 
     def time(self, text: str, field: str) -> int:
         try:
-            moment = int(text) if text.isdigit() else self._parse(text)
+            moment = int(text) if text.isascii() and text.isdigit() else self._parse(text)
         except (ValueError, OverflowError):
             raise _Bad(field, f"expected an ISO 8601 time or milliseconds since the epoch, got {text!r}") from None
         if not 0 <= moment <= self._latest:
@@ -189,6 +194,10 @@ def _status(status: str, whole: dict[str, Any]) -> dict[str, Any]:
     needed = {"in_progress": "started_at", "completed": "completed_at"}.get(status)
     if needed and needed not in whole:
         raise _Bad(needed, f"a row that is {status} needs {needed}")
+    denied = {"queued": ("started_at", "completed_at"), "blocked": ("started_at", "completed_at")}.get(status, ())
+    for name in denied:
+        if name in whole:
+            raise _Bad("status", f"a row that is {status} can't have {name}")
     if status == "cancelled":
         times = [whole[name] for name in ("created_at", "started_at", "completed_at") if name in whole]
         return {"status": status, "cancelled_at": max(times)}
@@ -196,7 +205,7 @@ def _status(status: str, whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def _priority(text: str) -> int | str:
-    if text.isdigit() and 1 <= int(text) <= 10:
+    if text in NUMBERS:
         return int(text)
     if text not in PRIORITIES:
         raise _Bad("priority", f"expected one of {', '.join(PRIORITIES)} or 1 to 10, got {text!r}")

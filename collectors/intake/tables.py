@@ -3,14 +3,50 @@
 import csv
 import gzip
 import io
+import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from exporter.contract import Invalid, Malformed
 
 DELIMITERS = ",;\t|"
-HEADER_BYTES = 65_536
+HEADER_BYTES = PIECE = 65_536
+
+
+@contextmanager
+def readable(file: BinaryIO) -> "Iterator[Rows]":
+    """The rows of a file that was read to its end once, so that none is taken of one that breaks off.
+
+    What can't be read twice is kept on disk meanwhile. Raises: as Rows does.
+    """
+    with ExitStack() as stack:
+        if not file.seekable():
+            copy = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(file, copy, PIECE)
+            copy.seek(0)
+            file = copy
+        for _ in Rows(file):
+            pass
+        file.seek(0)
+        yield Rows(file)
+
+
+class _Pieces(io.RawIOBase):
+    """Reads from a file and leaves it open when it is itself forgotten."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class Rows:
@@ -54,7 +90,7 @@ class Rows:
         return self.columns.index(name)
 
     def _text(self, file: BinaryIO) -> io.TextIOWrapper:
-        source: Any = io.BufferedReader(file, 65_536)
+        source: Any = io.BufferedReader(_Pieces(file), PIECE)
         if source.peek(2)[:2] == b"\x1f\x8b":
             source = gzip.GzipFile(fileobj=source)
         return io.TextIOWrapper(source, encoding="utf-8-sig", newline="")

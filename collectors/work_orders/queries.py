@@ -13,13 +13,13 @@ from exporter.contract import NotFound, Page, Statement, Struct, after, cursor
 _o = sql.ORDER.c
 _ended = sa.case((_o.status == "completed", _o.completed_at), (_o.status == "cancelled", _o.cancelled_at))
 _late = sa.func.coalesce(_ended, sa.bindparam("now")) > _o.sla_deadline_at
-_quarter = _o.sla_deadline_at - (_o.sla_deadline_at - _o.created_at) / 4
+_left, _whole = _o.sla_deadline_at - sa.bindparam("now"), _o.sla_deadline_at - _o.created_at
 FILTERS = {
     "status": _o.status == sa.bindparam("status"),
     "bucket": _o.bucket == sa.bindparam("bucket"),
     "sku_id": _o.sku_id == sa.bindparam("sku_id"),
     "breached": _late,
-    "warning": sa.and_(_ended.is_(None), ~_late, sa.bindparam("now") > _quarter),
+    "warning": sa.and_(_ended.is_(None), ~_late, _left * 4 < _whole),
 }
 _pages: dict[tuple[str, ...], Statement] = {}
 

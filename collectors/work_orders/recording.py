@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from collectors.work_orders import documents as doc
 from collectors.work_orders import rules
 from collectors.work_orders import schema as sql
-from collectors.work_orders.commands import Draft, add, bucket_of, emit, settle, sla_hours, stood
+from collectors.work_orders.commands import Draft, add, bucket_of, emit, settle, sla_hours, stood, tell_dependents
+from collectors.work_orders.facts import Standing
 from collectors.work_orders.rules import Event
 from exporter.contract import Transaction
 
@@ -66,7 +67,8 @@ def _add_events(tx: Transaction, known: _Known, fresh: list[Event]) -> None:
         emit(tx, event.what, order.no, before, now, event.at, event.detail)
         before = now
     last = fresh[-1]
-    settle(tx, order, rules.ordered([*events, last]), last.what, last.at, last.detail, before=before)
+    now = settle(tx, order, rules.ordered([*events, last]), last.what, last.at, last.detail, before=before)
+    _tell(tx, order, now)
 
 
 def _record_whole(tx: Transaction, whole: doc.Whole) -> bool:
@@ -98,20 +100,32 @@ def _record_whole(tx: Transaction, whole: doc.Whole) -> bool:
         sku_id=draft.sku_id,
     )
     changed = tx.one(sql.GET, n=order.no)
-    settle(tx, changed, told, events[-1].what, events[-1].at, before=stood(order))
+    now = settle(tx, changed, told, events[-1].what, events[-1].at, before=stood(order))
+    _tell(tx, order, now)
     return True
 
 
+def _tell(tx: Transaction, order: Any, now: Standing) -> None:
+    """`order` is the row as it stood before."""
+    if (order.status in rules.OPEN) != (now.status in rules.OPEN):
+        tell_dependents(tx, order.no, now.completed_at or now.cancelled_at or tx.now)
+
+
 def _told(whole: doc.Whole) -> Iterator[tuple[int, str]]:
-    yield whole.created_at, "created"
-    if whole.started_at is not None:
-        yield whole.started_at, "started"
-    if whole.completed_at is not None:
-        yield whole.completed_at, "completed"
+    """The events of a table's row. A start after the completion gives no cycle time, and reopens nothing."""
+    created, started, completed = whole.created_at, whole.started_at, whole.completed_at
+    yield created, "created"
+    if started is not None:
+        late = completed is not None and started > completed and whole.status in (None, "completed")
+        yield started, "noted" if late else "started"
+    if completed is not None:
+        yield completed, "completed"
+        if whole.status == "in_progress":
+            yield completed, "reopened"
     if whole.cancelled_at is not None:
         yield whole.cancelled_at, "cancelled"
     if whole.status == "blocked":
-        yield whole.created_at, "blocked"
+        yield created, "blocked"
 
 
 def _find(tx: Transaction, item: str) -> _Known | None:

@@ -54,6 +54,8 @@ class Life:
             self.status, self.completed_at, self.cancelled_at = "completed", at, None
         elif what == "progressed":
             self.stage = event.detail
+            if self.status == "completed":
+                self._work(at, starts=False)
         elif what == "cancelled":
             self.status, self.cancelled_at = "cancelled", at
         elif what in ("queued", "blocked") and self.status in ("queued", "blocked"):
@@ -107,7 +109,7 @@ def sla_status(order: Any, now: int) -> str | None:
 
 def warning_at(created_at: int, deadline: int) -> int:
     """The moment from which less than 25 % of the time to the deadline is left."""
-    return deadline - (deadline - created_at) // 4 + 1
+    return deadline - -(-(deadline - created_at) // 4) + 1
 
 
 def priority(value: int | str | None) -> int:

@@ -26,8 +26,9 @@ class WorkOrders(View):
     def __init__(self, settings: Settings, since: int):
         self.total, self.completed, self.reopened = Counter(), Counter(), Counter()
         self.active = 0
-        self.deadlines = {bucket: Moments() for bucket in settings.table("buckets")}
-        self.warnings = {bucket: Moments() for bucket in settings.table("buckets")}
+        self._buckets = tuple(settings.table("buckets"))
+        self.deadlines = {bucket: Moments() for bucket in self._buckets}
+        self.warnings = {bucket: Moments() for bucket in self._buckets}
 
     def handlers(self) -> Mapping[str, Callable[[Fact], None]]:
         return {kind.name: self.fold for kind in KINDS}
@@ -60,7 +61,7 @@ class WorkOrders(View):
                 known.add(moment)
 
     def read(self, now: int, documents: Mapping[str, Any]) -> Reading:
-        breached = {(bucket,): deadlines.until(now - 1) for bucket, deadlines in self.deadlines.items()}
+        breached = {(bucket,): self.deadlines[bucket].until(now - 1) for bucket in self._buckets}
         warned = {key: self.warnings[key[0]].until(now) - late for key, late in breached.items()}
         return Reading(
             Totals(total=self.total.value, active=self.active),

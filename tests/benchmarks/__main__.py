@@ -2,10 +2,11 @@
 
 import argparse
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 
 from tests.benchmarks import collection, ingest, latency, memory, reads, soak, start, writes
-from tests.benchmarks.figures import HEAD, ROOT, Figure, disk, machine, say, shown_disk, table, today
+from tests.benchmarks.figures import HEAD, ROOT, Figure, Others, disk, machine, say, shown_disk, table, today
 
 Subject = Callable[[], Iterable[Figure]]
 SUBJECTS: dict[str, Subject] = {
@@ -27,17 +28,18 @@ def main() -> None:
     chosen: dict[str, Subject] = {name: SUBJECTS[name] for name in options.subjects or SUBJECTS}
     if options.soak is not None:
         chosen = {"soak": lambda: soak.soak(options.soak)}
-    about, before = f"{today()}, {machine()}", shown_disk(disk())
+    about, before, others = f"{today()}, {machine()}", shown_disk(disk()), Others()
     say(f"{about}, {before}")
     found = list(_measured(chosen))
     print(f"\n{table(figure.cells() for figure in found)}\n")
     missed = [figure.what for figure in found if figure.met is False]
     aims = sum(figure.met is not None for figure in found)
-    after = shown_disk(disk())
-    print(f"{aims - len(missed)} of {aims} aims met. {about}; before {before}; after {after}.")
+    meanwhile = f"Other work used {others.share():.0%} of it meanwhile"
+    about = f"{about}. {meanwhile}. Disk before: {before}; after: {shown_disk(disk())}."
+    print(f"{aims - len(missed)} of {aims} aims met. {about}")
     print("Medians of rounds that alternate with the baseline; other work on the machine moves absolute figures.")
     if options.write:
-        _write("soak" if options.soak is not None else "bench", found, f"{about}; before {before}; after {after}.")
+        _write("soak" if options.soak is not None else "bench", found, about)
 
 
 def _options() -> argparse.Namespace:
@@ -55,7 +57,11 @@ def _options() -> argparse.Namespace:
 def _measured(chosen: dict[str, Subject]) -> Iterator[Figure]:
     for name, measure in chosen.items():
         began = time.monotonic()
-        yield from measure()
+        try:
+            yield from measure()
+        except Exception as error:  # the other subjects are still worth their figures
+            traceback.print_exc()
+            yield Figure(name, f"failed: {error!r:.200}", aim="a figure", met=False)
         say(f"{name}: done in {time.monotonic() - began:.0f} s")
 
 

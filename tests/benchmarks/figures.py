@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import sqlite3
 import statistics
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".bench"
 DISK_WRITES = 200
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,24 @@ def machine() -> str:
         f"load {os.getloadavg()[0]:.1f} at the start",
     )  # fmt: skip
     return ", ".join(parts)
+
+
+class Others:
+    """How much of the machine others use from now on: noise in what is measured."""
+
+    def __init__(self) -> None:
+        self._began, self._before = time.perf_counter(), self._used()
+
+    def share(self) -> float:
+        cores = os.cpu_count() or 1
+        return max(0.0, (self._used() - self._before) / cores / (time.perf_counter() - self._began))
+
+    @staticmethod
+    def _used() -> float:
+        """Seconds that all cores were busy, less those of this process and of the children it has waited for."""
+        busy = sum(int(_lines("/proc/stat")[0].split()[column]) for column in (1, 2, 3, 6, 7)) / TICKS
+        mine = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return busy - sum(one.ru_utime + one.ru_stime for one in mine)
 
 
 def _lines(path: str) -> list[str]:

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from tests.benchmarks.figures import CACHE, ROOT
+from tests.benchmarks.figures import CACHE, ROOT, TICKS
 
-TICKS = os.sysconf("SC_CLK_TCK")
 UNLIMITED = {f"TCPS_BUCKETS__{name}__LIMIT": "none" for name in ("RELIABILITY", "SECURITY", "COST", "COMPLIANCE")}
 """The databases hold more work in progress than the default limits let anybody start."""
 

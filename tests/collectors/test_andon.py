@@ -83,7 +83,6 @@ def test_an_andon_that_makes_no_sense_is_refused_by_its_field(line: Line, body, 
     assert (found.status, found.code, found.field, head(line)) == (422, "invalid", field, before)
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="defect: $ in the pattern lets a newline pass")
 def test_a_type_of_failure_has_no_newline_at_its_end(line: Line) -> None:
     """Contract, section 3: failure_type is [a-z0-9_]+."""
     assert refused(line, "andon.raise", failure_type="test_failure\n", sku_id="s") == "422 invalid"

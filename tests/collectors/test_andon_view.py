@@ -111,7 +111,6 @@ def test_the_ten_newest_are_shown_by_event_time_whatever_their_status(line: Line
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: of one moment the view shows the first raised")
 def test_the_ten_newest_of_one_moment_are_those_the_list_begins_with(line: Line) -> None:
     """Contract, section 3: recent_events are the "10 newest"; section 2: lists are newest first."""
     for number in range(12):

@@ -10,11 +10,13 @@ from collectors.demo.line import begin
 from tests.collectors.asking import ask, facts
 from tests.line import DAY, HOUR, MINUTE, NOW, Line
 
+DAYS = 10
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Iterator[Line]:
-    """A line that has told its four weeks of history."""
-    line = Line(tmp_path_factory.mktemp("demo"), demo=True)
+    """A line that has told its history."""
+    line = Line(tmp_path_factory.mktemp("demo"), demo=True, demo_days=DAYS)
     play(line)
     yield line
     line.close()
@@ -28,7 +30,7 @@ def play(line: Line) -> None:
 
 def history(folder: Any, **flags: Any) -> list[Any]:
     folder.mkdir()
-    line = Line(folder, demo=True, demo_days=4, **flags)
+    line = Line(folder, demo=True, demo_days=3, **flags)
     play(line)
     found = msgspec.to_builtins(facts(line))
     line.close()
@@ -37,7 +39,7 @@ def history(folder: Any, **flags: Any) -> list[Any]:
 
 def test_the_same_seed_and_clock_tell_the_same_history(tmp_path) -> None:
     first = history(tmp_path / "first")
-    assert len(first) > 500
+    assert len(first) > 300
     assert first == history(tmp_path / "second")
     assert first != history(tmp_path / "third", demo_seed=2)
 
@@ -69,9 +71,9 @@ def test_every_document_has_its_numbers(demo: Line) -> None:
 
 def test_the_line_lives_until_now(demo: Line) -> None:
     told = [fact.occurred_at for fact in facts(demo) if fact.kind.startswith("work_orders.")]
-    assert NOW - 28 * DAY <= min(told) < NOW - 27 * DAY
-    for day in range(28):
-        assert [at for at in told if 0 <= at - (NOW - 28 * DAY) - day * DAY < DAY], f"nothing on day {day}"
+    begun = NOW - DAYS * DAY
+    assert begun <= min(told) < begun + DAY
+    assert {(at - begun) // DAY for at in told} >= set(range(DAYS)), "something happens every day"
     assert demo.document("flow")["throughput_rate"]["n"] > 0
     assert NOW - HOUR < max(told) <= NOW
 
@@ -92,17 +94,27 @@ def test_no_limit_was_passed_but_by_reopening(demo: Line) -> None:
             (bucket.add if now.status == "in_progress" else bucket.discard)(order)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: its own board drifts from the line's, see below")
+def idle_share(told: list[Any], bucket: str) -> float:
+    """Of the time that orders wait in the bucket, the share in which it has a free slot."""
+    status: dict[str, str] = {}
+    waits = idle = last = 0
+    for fact in told:
+        if not fact.kind.startswith("work_orders.") or fact.data.now.bucket != bucket:
+            continue
+        if "queued" in status.values():
+            waits += max(0, fact.occurred_at - last)
+            idle += max(0, fact.occurred_at - last) * ([*status.values()].count("in_progress") < 5)
+        last = max(last, fact.occurred_at)
+        status[fact.data.work_order_id] = fact.data.now.status
+    return idle / waits
+
+
 def test_what_waits_is_pulled_as_soon_as_there_is_a_slot(demo: Line) -> None:
-    """The board of the demo forgets what was cancelled in work and what was blocked: it pulls less and less, and the
-    queues grow without end (reliability: 31 after 15 days, 204 after 45, 1,523 after 180, none of them in work)."""
-    kanban, shown = demo.document("kanban"), demo.metrics()
-    for bucket in ("reliability", "security", "cost", "compliance"):
-        if shown[f'tcps_kanban_queued{{bucket="{bucket}"}}'] > 5:
-            assert kanban[bucket]["current"] >= kanban[bucket]["limit"] - 1, bucket
+    """_queued forgets orders that are free again, _active those that were cancelled in work: it pulls less and less.
+    Idle are 41 % of the time after 10 days, 85 % after 14; where it always pulls, less than 1 %."""
+    assert idle_share(facts(demo), "reliability") < 0.05
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: history escalates whatever was answered in time")
 def test_only_what_nobody_answered_in_time_escalated(demo: Line) -> None:
     """Contract, section 3: "After ack_timeout without acknowledgement it escalates once"."""
     andons = ask(demo, "andon.find", limit=500)["andons"]

@@ -238,7 +238,6 @@ def test_the_same_step_twice_at_one_moment_is_refused(line: Line) -> None:
     assert refused(line, "work_orders.progress", **body) == "422 invalid"
 
 
-@pytest.mark.xfail(strict=True, raises=sqlite3.IntegrityError, reason="defect: _happen compares `by`, the key does not")
 def test_the_same_step_at_one_moment_by_two_is_refused_too(line: Line) -> None:
     one = started(line)
     line.now += MINUTE

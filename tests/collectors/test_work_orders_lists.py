@@ -125,7 +125,6 @@ def test_the_sla_filter_agrees_with_the_documents(line: Line, later: int) -> Non
         assert [one for page in pages(line, 5, sla=sla) for one in page] == expected != []
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: warning_at rounds a quarter down, the query not")
 def test_the_sla_filter_agrees_where_four_does_not_divide_the_time(tmp_path) -> None:
     line = Line(tmp_path, **{"buckets.security.sla_hours": 10 / HOUR})  # 10 ms: a warning from 2 ms before its end
     try:

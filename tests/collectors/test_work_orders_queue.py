@@ -111,7 +111,6 @@ def test_a_pull_skips_what_did_not_exist_at_its_time(line: Line) -> None:
     assert line.call("work_orders.pull", occurred_at=NOW - HOUR)["id"] == old
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: recording.record never calls _tell_dependents")
 def test_what_ends_elsewhere_frees_what_waits_for_it(line: Line) -> None:
     one = order(line, external_id="A")
     two = order(line, dependencies=[one])
@@ -121,7 +120,6 @@ def test_what_ends_elsewhere_frees_what_waits_for_it(line: Line) -> None:
     assert status(line, two) == "queued"
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="defect: start looks at the status only")
 def test_what_is_taken_up_again_elsewhere_blocks_what_waits_for_it(line: Line) -> None:
     """Contract, section 3: start checks "dependencies (409 blocked_by_dependencies)"."""
     one = order(line, external_id="A")

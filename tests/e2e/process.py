@@ -80,14 +80,15 @@ class Service:
     """
 
     def __init__(
-        self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, wrapper: Sequence[str] = ()
-    ):
+        self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, wrapper: Sequence[str] = (),
+        program: Path = COMMAND,
+    ):  # fmt: skip
         self.folder, self.database = folder, folder / "tcps.db"
         self.errors = folder / "stderr.txt"
         self.url = ""
         self._http = requests.Session()
         self._http.trust_env = False
-        line = [*wrapper, str(COMMAND), "serve", "--port", "0", *arguments]
+        line = [*wrapper, str(program), "serve", "--port", "0", *arguments]
         with (folder / "stdout.txt").open("ab") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(line, cwd=folder, env=environment(env), stdout=out, stderr=err)
 

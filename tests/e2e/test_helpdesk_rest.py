@@ -63,7 +63,7 @@ def test_sent_again_all_of_it_is_known(told: Told) -> None:
     moved = {name for name in after if name.startswith("tcps_") and after[name] != told.samples.get(name)}
     allowed = ("tcps_ingest_events_total", "tcps_collector_", "tcps_store_bytes")
     assert [name for name in moved if not name.startswith(allowed)] == []
-    assert after['tcps_ingest_events_total{source="csv",outcome="duplicate"}'] == 127 + 21348
+    assert after['tcps_ingest_events_total{outcome="duplicate",source="csv"}'] == 127 + 21348
 
 
 @pytest.mark.parametrize(("key", "expected"), [("lead_time_hours", LEAD), ("cycle_time_hours", CYCLE)])
