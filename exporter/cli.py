@@ -154,7 +154,8 @@ def _collectors(plugins: registry.Registry) -> click.Command:
 
 
 def _import(plugins: registry.Registry) -> click.Group:
-    group = click.Group("import", help="Takes a file in: the same doors as REST, with a progress bar.")
+    example = _example("import csv tickets.csv --url http://127.0.0.1:8080")
+    group = click.Group("import", help=f"Takes a file in: the same doors as REST, with a progress bar.{example}")
     for door in plugins.doors.values():
         group.add_command(_door(plugins, door))
     return group
@@ -240,11 +241,15 @@ def _report(result: dict[str, Any]) -> None:
 
 
 def _export(plugins: registry.Registry) -> click.Group:
-    group = click.Group("export", help="Writes the report that REST gives.")
+    group = click.Group("export", help=f"Writes the report that REST gives.{_example('export json -o report.json')}")
 
     @group.command("json", help=f"Every document as JSON.{_example('export json -o report.json')}")
     @click.option(
-        "-o", "--output", type=click.File("wb", lazy=True), default="-", help="A file; stdout if none is given."
+        "-o",
+        "--output",
+        type=click.File("wb", lazy=True, atomic=True),
+        default="-",
+        help="A file; stdout if none is given.",
     )
     @click.option("--url", help="A running service; without it the database is opened here.")
     @click.option("--database", help="Another database than the configured one.")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import gevent
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from exporter.errors import StartupError
 from exporter.fold import LedgerGap
@@ -27,7 +27,7 @@ def serve(settings: Settings, registry: Registry, announce: Callable[[str], None
     service = Service(settings, registry, sys.stdout)
     try:
         service.open()
-        server = WSGIServer(listener, create_app(service), log=None, error_log=_Errors(service))  # type: ignore[call-overload]
+        server = _Server(listener, create_app(service), log=None, error_log=_Errors(service), handler_class=_Handler)
         server.start()
         announce(_address(settings, listener))
         _run(service, server)
@@ -41,7 +41,7 @@ def _run(service: Service, server: WSGIServer) -> None:
         gevent.signal_handler(number, ended.set)
     starting = gevent.spawn(_begin, service, ended)
     ended.wait()
-    server.stop(timeout=DRAIN_SECONDS)
+    server.drain()
     failure = starting.value if starting.ready() else None
     starting.kill()
     if failure:
@@ -78,6 +78,29 @@ def _address(settings: Settings, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     return str(settings["public_url"] or f"http://{shown}:{port}")
+
+
+class _Server(WSGIServer):
+    """Knows how many requests are being answered, so that it can end with the last of them."""
+
+    busy = 0
+
+    def drain(self) -> None:
+        """Takes no more connections, and waits for requests that have begun; idle connections hold up nothing."""
+        self.stop_accepting()
+        with gevent.Timeout(DRAIN_SECONDS, False):  # type: ignore[arg-type]
+            while self.busy:
+                gevent.sleep(0.01)
+        self.stop(timeout=0)
+
+
+class _Handler(WSGIHandler):
+    def handle_one_response(self) -> None:
+        self.server.busy += 1
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.busy -= 1
 
 
 class _Errors:

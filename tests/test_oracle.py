@@ -105,7 +105,8 @@ class Both:
         for name, what, after in (("started_at", "started", work), ("completed_at", "completed", done)):
             if after is not None and after <= back:
                 row[name] = created + after
-                events.append(Event(created + after, what))
+                if what == "completed" or done is None or not done < after <= back:  # no start after the completion
+                    events.append(Event(created + after, what))
         got = self.line.call("work_orders.record", wholes=[row])
         assert got["accepted"] == self.oracle.whole(item, bucket, events)
 

@@ -1,6 +1,9 @@
 """REST from the manifests: a route for each command, query and door, and those of the host itself."""
 
+import hashlib
+import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
@@ -9,7 +12,7 @@ from msgspec import Meta
 
 from exporter import clock
 from exporter.contract import Command, Door, Query, Struct
-from exporter.errors import NotFound, UnsupportedMedia
+from exporter.errors import Invalid, NotFound, UnsupportedMedia
 from exporter.ledger import AFTER, AFTER_OF_KIND
 from exporter.parsing import convert, json_object
 from exporter.service import Service
@@ -20,6 +23,7 @@ from exporter.web.failures import json
 from exporter.web.front import Front
 
 KEY = "Idempotency-Key"
+PIECE = 65_536
 
 
 class Page:
@@ -32,7 +36,7 @@ class Page:
 class FactsQuery(Struct):
     """`since`: the seq after which to begin."""
 
-    since: Annotated[int, Meta(ge=0)] = 0
+    since: Annotated[int, Meta(ge=0, le=1 << 62)] = 0
     kind: str | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
@@ -69,9 +73,18 @@ def register(app: Flask, service: Service) -> None:
 
 def register_cache(app: Flask, front: Front) -> None:
     """/api/cache is the front's table, so its routes come once the front is built."""
-    _route(app, "/api/cache", "GET", lambda: json(front.statistics()))
-    _route(app, "/api/cache", "DELETE", lambda: json({"deleted": front.forget(None)}))
-    _route(app, "/api/cache/{key}", "DELETE", lambda key: json({"deleted": front.forget(key)}))
+
+    def statistics() -> Response:
+        _nothing()
+        return json(front.statistics())
+
+    def forget(key: str | None = None) -> Response:
+        _nothing()
+        return json({"deleted": front.forget(key)})
+
+    _route(app, "/api/cache", "GET", statistics)
+    _route(app, "/api/cache", "DELETE", forget)
+    _route(app, "/api/cache/{key}", "DELETE", forget)
 
 
 def _route(app: Flask, path: str, method: str, answer: Callable[..., Response]) -> None:
@@ -81,12 +94,12 @@ def _route(app: Flask, path: str, method: str, answer: Callable[..., Response]) 
 
 def _command(service: Service, command: Command) -> Callable[..., Response]:
     def answer(**names: str) -> Response:
-        by = admit(request.environ)
+        by = _nothing()
         body = _body()
         for name in names:
             if name in body:
                 convert({name: ""}, Nothing)
-        done = service.commands.answer(command.name, body | names, by, request.headers.get(KEY))
+        done = service.commands.answer(command.name, body | names, by, _key())
         response = Response(done.body, done.status, mimetype="application/json")
         if done.location:
             response.headers["Location"] = done.location
@@ -114,22 +127,53 @@ def _door(service: Service, door: Door) -> Callable[..., Response]:
         by = admit(request.environ)
         request.max_content_length = service.settings["max_ingest"]
         options = convert(_arguments(door.options), door.options, text=True)
-        request_line = f"POST {request.full_path}"
+        key = _key()
+        with ExitStack() as stack:
+            file: Any = request.stream
+            digest = ""
+            if key:  # the same key with another file is another request
+                file = stack.enter_context(tempfile.TemporaryFile())
+                digest = _copy(request.stream, file)
 
-        def take() -> bytes:
-            return msgspec.json.encode(door.run(service, request.stream, options, by))  # type: ignore[arg-type]
+            def take() -> bytes:
+                return msgspec.json.encode(door.run(service, file, options, by))
 
-        body = service.commands.answer_once(request_line, take, by, request.headers.get(KEY))
+            body = service.commands.answer_once(f"POST {request.full_path} {digest}", take, by, key)
         return Response(body, mimetype="application/json")
 
     return answer
+
+
+def _copy(source: Any, file: Any) -> str:
+    """Keeps the body in a file; its digest."""
+    digest = hashlib.sha256()
+    while piece := source.read(PIECE):
+        digest.update(piece)
+        file.write(piece)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _key() -> str | None:
+    """The request's Idempotency-Key. Raises: Invalid for an empty one."""
+    key = request.headers.get(KEY)
+    if key is not None and not key.strip():
+        raise Invalid(f"{KEY}: expected a key, got an empty one", field=KEY)
+    return key
+
+
+def _nothing() -> str:
+    """Who asks. Raises: Invalid for any parameter in the query string."""
+    convert(request.args, Nothing)
+    return admit(request.environ)
 
 
 def _facts(service: Service) -> Response:
     admit(request.environ)
     params = convert(_arguments(FactsQuery), FactsQuery, text=True)
     if params.kind is not None and params.kind not in service.registry.facts:
-        raise NotFound(f"there is no kind of fact {params.kind!r}", field="kind")
+        known = ", ".join(service.registry.facts)
+        raise Invalid(f"kind: expected one of {known}, got {params.kind!r}", field="kind")
     with service.read() as rows:
         if params.kind is None:
             found = rows.all(AFTER, after=params.since, size=params.limit)
@@ -144,20 +188,20 @@ def _facts(service: Service) -> Response:
 
 
 def _refresh(service: Service) -> Response:
-    by = admit(request.environ)
+    by = _nothing()
+    convert(_body(), Nothing)
     service.require_ready()
 
     def take() -> bytes:
         return service.snapshots.collect().all_at(service.now())
 
-    body = service.commands.answer_once("POST /api/metrics/refresh", take, by, request.headers.get(KEY))
+    body = service.commands.answer_once("POST /api/metrics/refresh", take, by, _key())
     return Response(body, mimetype="application/json")
 
 
 def _export(service: Service, form: str) -> Response:
-    admit(request.environ)
+    _nothing()
     service.require_ready()
-    convert(request.args, Nothing)
     if form != "json":
         raise NotFound(f"there is no export as {form!r}; there is json", field="format")
     day = clock.iso(service.now())[:10].replace("-", "")

@@ -136,7 +136,7 @@ def _check(environ: Environ, ready: Ready) -> None:
 
 def _send(ready: Ready, body: Body, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     headers = body.headers
-    if environ.get("HTTP_IF_NONE_MATCH") and headers[1][1] in environ["HTTP_IF_NONE_MATCH"]:
+    if "HTTP_IF_NONE_MATCH" in environ and _known(environ["HTTP_IF_NONE_MATCH"], headers[1][1]):
         start_response("304 Not Modified", headers[1:])
         return ()
     raw = body.raw
@@ -147,9 +147,15 @@ def _send(ready: Ready, body: Body, environ: Environ, start_response: StartRespo
     return () if environ["REQUEST_METHOD"] == "HEAD" else (raw,)
 
 
+def _known(given: str, tag: str) -> bool:
+    """Whether If-None-Match names our tag; compared weakly, as RFC 9110 wants it."""
+    tags = [one.strip().removeprefix("W/") for one in given.split(",")]
+    return "*" in tags or tag.removeprefix("W/") in tags
+
+
 def accepts_gzip(environ: Mapping[str, Any]) -> bool:
     """Whether gzip is among Accept-Encoding, and not with a weight of 0."""
-    accepted = environ.get("HTTP_ACCEPT_ENCODING", "")
+    accepted = environ.get("HTTP_ACCEPT_ENCODING", "").lower()
     if "gzip" not in accepted:
         return False
     for offer in accepted.split(","):

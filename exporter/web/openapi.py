@@ -79,10 +79,13 @@ def operations(service: Service) -> Iterator[Operation]:
             errors=errors,
             keyed=True,
         )
+    wrong = (422, "invalid")
     for collector in service.registry:
         if collector.document:
             path = f"/api/metrics/{collector.name}"
-            yield Operation("GET", path, collector.summary, errors=((503, "folding"),), document=collector.document)
+            yield Operation(
+                "GET", path, collector.summary, errors=(wrong, (503, "folding")), document=collector.document
+            )
     yield from _of_host()
 
 
@@ -119,23 +122,27 @@ def _errors(query: Query) -> tuple[tuple[int, str], ...]:
 
 
 def _of_host() -> Iterator[Operation]:
-    gone, folding = (404, "not_found"), (503, "folding")
+    gone, wrong, folding = (404, "not_found"), (422, "invalid"), (503, "folding")
+    anything = dict[str, Any]
     yield Operation("GET", "/metrics", "The Prometheus text, format 0.0.4.", result=str, errors=(folding,))
+    yield Operation("GET", "/api/metrics/all", "All of one snapshot.", result=anything, errors=(wrong, folding))
+    refused = ((400, "malformed"), (413, "too_large"), (415, "unsupported_media_type"), wrong, folding)
     yield Operation(
-        "GET", "/api/metrics/all", "All documents of one snapshot.", result=dict[str, Any], errors=(folding,)
+        "POST",
+        "/api/metrics/refresh",
+        "Takes a snapshot now.",
+        body=Nothing,
+        result=anything,
+        errors=refused,
+        keyed=True,
     )
-    yield Operation(
-        "POST", "/api/metrics/refresh", "Takes a snapshot now.", result=dict[str, Any], errors=(folding,), keyed=True
-    )
-    yield Operation(
-        "GET", "/api/facts", "The ledger, in order.", FactsQuery, result=Facts, errors=(gone, (422, "invalid"))
-    )
-    yield Operation("GET", "/api/export/{form}", "The report as a file.", result=dict[str, Any], errors=(gone, folding))
-    yield Operation("GET", "/api/health", "Whether the service works.", result=dict[str, Any])
-    yield Operation("GET", "/api/health/live", "Whether the process answers.", result=dict[str, Any])
-    yield Operation("GET", "/api/cache", "Statistics of the ready documents.", result=dict[str, Any])
-    yield Operation("DELETE", "/api/cache", "Drops all rendered documents.", result=dict[str, Any])
-    yield Operation("DELETE", "/api/cache/{key}", "Drops one.", result=dict[str, Any], errors=(gone,))
+    yield Operation("GET", "/api/facts", "The ledger, in order.", FactsQuery, result=Facts, errors=(wrong,))
+    yield Operation("GET", "/api/export/{form}", "The report.", result=anything, errors=(gone, wrong, folding))
+    yield Operation("GET", "/api/health", "Whether the service works.", result=anything)
+    yield Operation("GET", "/api/health/live", "Whether the process answers.", result=anything)
+    yield Operation("GET", "/api/cache", "Statistics of the ready documents.", result=anything, errors=(wrong,))
+    yield Operation("DELETE", "/api/cache", "Drops all rendered documents.", result=anything, errors=(wrong,))
+    yield Operation("DELETE", "/api/cache/{key}", "Drops one.", result=anything, errors=(gone, wrong))
 
 
 def _operation(one: Operation, known: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:

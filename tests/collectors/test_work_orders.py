@@ -1,6 +1,5 @@
 """What may be done with a work order and what is refused, in the contract's order of checks."""
 
-import sqlite3
 from itertools import pairwise
 
 import gevent

@@ -131,6 +131,36 @@ def test_what_is_taken_up_again_elsewhere_blocks_what_waits_for_it(line: Line) -
     assert refused(line, "work_orders.start", id=two) == "409 blocked_by_dependencies"
 
 
+TOLD_ELSEWHERE = {
+    "a tracker's event": {"entries": [{"item": "B", "at": NOW + HOUR, "what": "queued", "activity": "To do"}]},
+    "a table's row": {"wholes": [{"item": "B", "created_at": NOW - HOUR, "status": "queued"}]},
+}
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="defect: start asks blocked orders only")
+@pytest.mark.parametrize("body", TOLD_ELSEWHERE.values(), ids=TOLD_ELSEWHERE)
+def test_what_is_said_to_be_queued_elsewhere_still_waits_for_others(line: Line, body) -> None:
+    """Contract, section 3: start checks "dependencies (409 blocked_by_dependencies)"."""
+    one = order(line)
+    two = order(line, external_id="B", dependencies=[one])
+    line.now += 2 * HOUR
+    line.call("work_orders.record", **body)
+    assert refused(line, "work_orders.start", id=two) == "409 blocked_by_dependencies"
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: recording._tell dates it by the old completion")
+def test_what_is_taken_up_again_elsewhere_blocks_from_then_on(line: Line) -> None:
+    """Contract, section 2: "event time drives every number"."""
+    one = order(line, external_id="A")
+    finish(line, one)
+    two = order(line, dependencies=[one])
+    line.now += 3 * HOUR
+    entry = {"item": "A", "at": NOW + 2 * HOUR, "what": "started", "activity": "Taken up again"}
+    line.call("work_orders.record", entries=[entry])
+    moment = ask(line, "work_orders.one", id=two)["history"][-1]
+    assert (moment["status"], moment["timestamp"] - NOW - 2 * HOUR) in (("blocked", 0), ("blocked", 1))
+
+
 # --- the levelled order ------------------------------------------------------------------------------------------
 
 

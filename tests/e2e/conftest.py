@@ -36,16 +36,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def told_line(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that holds four weeks of the demo line, which nobody goes on with: numbers that stand still."""
+    """A database that holds two weeks of the demo line, which nobody goes on with: numbers that stand still."""
     folder = tmp_path_factory.mktemp("demo")
-    service = Service(folder, "--demo", "--database", f"sqlite:///{folder}/tcps.db")
-    service.ready()
+    service = Service(folder, "--demo", "--database", "sqlite:///tcps.db", env={"TCPS_DEMO_DAYS": "14"}).ready()
 
     def quiet() -> bool:
         """Once its history is told, the simulation goes on at a pace of seconds."""
         before = service.log().count("\n")
         time.sleep(1)
-        return before > 5000 and service.log().count("\n") - before < 20
+        return before > 3000 and service.log().count("\n") - before < 20
 
     wait_until(quiet, "the end of the demo's history", 60)
     service.stop()

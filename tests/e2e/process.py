@@ -169,6 +169,16 @@ class Service:
                 return found
             since = page["next_since"]
 
+    def listed(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """All of a list, page by page."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.get(path, limit=500, **params).json()
+            found += next(value for value in page.values() if isinstance(value, list))
+            if page["next_cursor"] is None:
+                return found
+            params["cursor"] = page["next_cursor"]
+
     def kill(self) -> None:
         """As a power cut would end it."""
         self.process.kill()

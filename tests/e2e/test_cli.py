@@ -15,10 +15,24 @@ from tests.e2e.process import Service, command
 
 Launch = Callable[..., Service]
 COMMANDS = ("serve", "check", "collectors", "completion", "import", "import csv", "export", "export json")
-TABLE = "id,bucket,priority,created_at,started_at,completed_at,status,sku_id\nT-1,cost,high,1000,2000,3000,completed,sku-1\nT-2,,,5000,,,,\n"
+TABLE = """id,bucket,priority,created_at,started_at,completed_at,status,sku_id
+T-1,cost,high,1000,2000,3000,completed,sku-1
+T-2,,,5000,,,,
+"""
 BAD = "id,created_at,status\nT-1,1000,\nT-2,soon,\nT-3,1000,odd\n,1000,\nT-5,2000,\n"
 LOG = "case;what;when\nC-1;Open;2026-01-05 09:00:00\nC-1;Work;2026-01-05 10:00:00\nC-1;Done;2026-01-05 12:00:00\n"
-OF_LOG = ("--item", "case", "--activity", "what", "--time", "when", "--map", "Work=in_progress", "--map", "Done=completed")
+OF_LOG = (
+    "--item",
+    "case",
+    "--activity",
+    "what",
+    "--time",
+    "when",
+    "--map",
+    "Work=in_progress",
+    "--map",
+    "Done=completed",
+)
 
 
 @pytest.fixture
@@ -48,7 +62,6 @@ def test_help_lists_every_command_and_shows_how_to_begin(run: Run) -> None:
     assert "tcps-exporter serve --demo" in done.stdout
     for name in {name.split()[0] for name in COMMANDS}:
         assert re.search(rf"^  {name} +[A-Z].*\.", done.stdout, re.MULTILINE), name
-    assert run("-h").stdout == done.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -58,7 +71,13 @@ def test_help_of_a_command_has_an_example_of_it(name: str, run: Run) -> None:
     assert re.search(rf"^ +tcps-exporter {name}\b", done.stdout, re.MULTILINE), done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["serve", "--nothing"], ["import", "csv"], ["completion", "tcsh"], ["import", "csv", "no-such-file.csv"], ["check", "--config", "no-such-file.toml"], ["export", "xml"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"], ["serve", "--nothing"], ["completion", "tcsh"], ["import", "csv", "no-such-file.csv"],
+        ["check", "--config", "none.toml"],
+    ],
+)  # fmt: skip
 def test_wrong_usage_is_exit_2_and_says_what_was_wrong(arguments: list[str], run: Run) -> None:
     done = run(*arguments)
     assert done.returncode == 2
@@ -76,10 +95,17 @@ def test_the_version_is_told(run: Run) -> None:
 # --- check -------------------------------------------------------------------------------------------------------
 
 
-def test_check_of_a_fresh_folder_is_ok(run: Run, tmp_path: Path) -> None:
-    done = run("check")
+def test_check_of_a_fresh_folder_is_ok_and_leaves_it_empty(run: Run, tmp_path: Path) -> None:
+    """What Kubernetes injects for a service called tcps is no setting of ours."""
+    linked = {
+        "TCPS_PORT": "tcp://10.0.0.1:8080",
+        "TCPS_SERVICE_HOST": "10.0.0.1",
+        "TCPS_PORT_8080_TCP_ADDR": "10.0.0.1",
+    }
+    done = run("check", env=linked)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ok: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_tells_of_the_database_and_changes_nothing(run: Run, launch: Launch, tmp_path: Path) -> None:
@@ -103,7 +129,8 @@ def test_check_names_every_fault_of_a_configuration_in_a_line(run: Run, tmp_path
     assert done.returncode == 1
     assert all(line.startswith("tcps-exporter: ") for line in lines)
     for words in (
-        ("prt", "port"), ("refresh_interval", "5000ms", "5000s"), ("buckets.total_wip",), ("buckets.cost.limit", "many"),
+        ("prt", "port"), ("refresh_interval", "5000ms", "5000s"), ("buckets.total_wip",),
+        ("buckets.cost.limit", "many"),
         ("windows.lead_time", "a month"), ("TCPS_REFRESH_INTERVALL", "TCPS_REFRESH_INTERVAL"), ("port", "99999"),
     ):  # fmt: skip
         assert [line for line in lines if all(word in line for word in words)], (words, lines)
@@ -111,15 +138,15 @@ def test_check_names_every_fault_of_a_configuration_in_a_line(run: Run, tmp_path
     assert run("serve", "--config", "bad.toml").returncode == 1
 
 
-@pytest.mark.parametrize(("text", "words"), [("[buckets\n", ("TOML", "1")), ("a = 1\na = 2\n", ("TOML",)), ("\xff", ("UTF-8",))])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[buckets\n", ("TOML", "1")), ("a = 1\na = 2\n", ("TOML",)), ("\xff", ("UTF-8",)),
+    ],
+)  # fmt: skip
 def test_check_of_what_is_no_toml_names_the_file(text: str, words: tuple[str, ...], run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(text.encode("latin-1"))
     one_line(run("check", "--config", "x.toml"), "x.toml", *words)
-
-
-def test_variables_that_kubernetes_injects_are_ignored(run: Run) -> None:
-    linked = {"TCPS_PORT": "tcp://10.0.0.1:8080", "TCPS_SERVICE_HOST": "10.0.0.1", "TCPS_PORT_8080_TCP_ADDR": "10.0.0.1"}
-    assert run("check", env=linked).returncode == 0
 
 
 def test_check_names_what_is_wrong_with_a_damaged_database(run: Run, launch: Launch, tmp_path: Path) -> None:
@@ -147,8 +174,8 @@ def test_collectors_lists_each_with_metrics_facts_and_commands(run: Run) -> None
     listed = set(done.stdout.split())
     for collector in registry.discover():
         assert re.search(rf"^{collector.name}  {re.escape(collector.summary)}$", done.stdout, re.MULTILINE)
-        names = [*collector.metrics, *collector.facts, *collector.commands, *collector.doors]
-        assert {one.name for one in names} <= listed
+        for parts in (collector.metrics, collector.facts, collector.commands, collector.doors):
+            assert {part.name for part in parts} <= listed
     assert "\x1b" not in done.stdout
 
 
@@ -157,13 +184,14 @@ def test_completion_gives_a_script_that_knows_the_commands(shell: str, word: str
     script = run("completion", shell)
     assert (script.returncode, script.stderr) == (0, "")
     assert word in script.stdout
-    env = {"_TCPS_EXPORTER_COMPLETE": f"{shell}_complete", "COMP_WORDS": "tcps-exporter i", "COMP_CWORD": "1" if shell != "fish" else "i"}
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=False).returncode == 0
+    env = {
+        "_TCPS_EXPORTER_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "tcps-exporter i",
+        "COMP_CWORD": "1" if shell != "fish" else "i",
+    }
     assert "import" in run(env=env).stdout
-
-
-def test_the_script_for_bash_is_bash(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "script").write_text(run("completion", "bash").stdout, encoding="utf-8")
-    assert subprocess.run(["bash", "-n", "script"], cwd=tmp_path, check=False).returncode == 0
 
 
 # --- import ------------------------------------------------------------------------------------------------------
@@ -185,11 +213,9 @@ def test_import_takes_a_table_into_the_database(run: Run, launch: Launch, tmp_pa
     assert orders["T-2"]["status"] == "queued"
 
 
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
-@pytest.mark.parametrize("remote", [False, True], ids=["here", "by url"])
-def test_an_event_log_is_imported_here_and_by_url(zipped: bool, remote: bool, run: Run, launch: Launch, tmp_path: Path) -> None:
-    data = LOG.encode()
-    (tmp_path / "log.csv").write_bytes(gzip.compress(data) if zipped else data)
+@pytest.mark.parametrize("remote", [False, True], ids=["here", "gzipped by url"])
+def test_an_event_log_is_imported_here_and_by_url(remote: bool, run: Run, launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(gzip.compress(LOG.encode()) if remote else LOG.encode())
     service = launch() if remote else None
     where = ["--url", service.url] if service else []
     done = run("import", "csv", "log.csv", *OF_LOG, "--timezone", "Europe/Rome", "--bucket", "security", *where)
@@ -202,39 +228,36 @@ def test_an_event_log_is_imported_here_and_by_url(zipped: bool, remote: bool, ru
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["here", "by url"])
-def test_rejected_rows_are_told_by_line_and_field_and_exit_1(remote: bool, run: Run, launch: Launch, tmp_path: Path) -> None:
+def test_rejected_rows_are_told_by_line_and_field_and_a_dry_run_tells_the_same(
+    remote: bool, run: Run, launch: Launch, tmp_path: Path
+) -> None:
     (tmp_path / "bad.csv").write_text(BAD, encoding="utf-8")
     service = launch() if remote else None
-    done = run("import", "csv", "bad.csv", *(["--url", service.url] if service else []))
+    where = ["--url", service.url] if service else []
+    dry = run("import", "csv", "bad.csv", "--dry-run", *where)
+    assert "dry run" in dry.stdout
+    done = run("import", "csv", "bad.csv", *where)
+    assert (done.returncode, done.stderr) == (dry.returncode, dry.stderr)
     assert done.returncode == 1
-    assert re.findall(r"^line (\d+): (\w+): ", done.stderr, re.MULTILINE) == [("3", "created_at"), ("4", "status"), ("5", "id")]
+    told = re.findall(r"^line (\d+): (\w+): ", done.stderr, re.MULTILINE)
+    assert told == [("3", "created_at"), ("4", "status"), ("5", "id")]
     assert "facts 2" in done.stdout
     assert "rejected_rows 3" in done.stdout
-    orders = (service or launch()).get("/api/work-orders").json()["work_orders"]
-    assert {order["external_id"] for order in orders} == {"T-1", "T-5"}
-
-
-@pytest.mark.parametrize("remote", [False, True], ids=["here", "by url"])
-def test_a_dry_run_tells_the_same_and_changes_nothing(remote: bool, run: Run, launch: Launch, tmp_path: Path) -> None:
-    (tmp_path / "bad.csv").write_text(BAD, encoding="utf-8")
-    service = launch() if remote else None
-    done = run("import", "csv", "bad.csv", "--dry-run", *(["--url", service.url] if service else []))
-    assert done.returncode == 1
-    assert "dry run" in done.stdout
-    assert len(done.stderr.splitlines()) == 3
     service = service or launch()
-    assert service.get("/api/work-orders").json()["work_orders"] == []
-    assert not service.facts(kind="intake.import_finished")
+    orders = service.get("/api/work-orders").json()["work_orders"]
+    assert {order["external_id"] for order in orders} == {"T-1", "T-5"}
+    assert len(service.facts(kind="intake.import_finished")) == 1
 
 
-def test_a_wrong_option_or_file_is_one_line(run: Run, launch: Launch, tmp_path: Path) -> None:
+def test_a_wrong_option_is_one_line(run: Run, launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(LOG, encoding="utf-8")
-    service = launch()
-    for where in (["--url", service.url], ["--database", f"sqlite:///{tmp_path}/other.db"]):
-        one_line(run("import", "csv", "log.csv", *OF_LOG[:2], "--activity", "nothing", *where), "activity", "'what'")
-        one_line(run("import", "csv", "log.csv", *OF_LOG[:6], "--map", "Done", *where), "map", "completed")
+    by_url = ("--url", launch().url)
+    here = ("--database", "sqlite:///other.db")
+    one_line(run("import", "csv", "log.csv", *OF_LOG[:2], "--activity", "nothing", *by_url), "activity", "'what'")
+    one_line(run("import", "csv", "log.csv", *OF_LOG[:6], "--map", "Done", *here), "map", "completed")
+    for where in (by_url, here):
         one_line(run("import", "csv", "log.csv", "--bucket", "odd", *OF_LOG, *where), "bucket", "reliability")
-    assert run("import", "csv", "log.csv", *OF_LOG, "--url", service.url).returncode == 1
+        one_line(run("import", "csv", "log.csv", *OF_LOG, *where), "timezone")
 
 
 def test_a_running_service_is_named_with_the_way_to_talk_to_it(run: Run, launch: Launch, tmp_path: Path) -> None:
@@ -244,7 +267,7 @@ def test_a_running_service_is_named_with_the_way_to_talk_to_it(run: Run, launch:
         one_line(run(*arguments), "tcps.db", "in use", str(service.process.pid), "--url")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no.such.host.invalid", "nonsense"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense"])
 def test_a_service_that_does_not_answer_is_one_line(url: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
     one_line(run("import", "csv", "table.csv", "--url", url), url)
@@ -266,11 +289,11 @@ def test_export_writes_the_report_that_rest_gives(run: Run, launch: Launch, tmp_
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     service = launch()
     assert run("export", "json", "-o", "there.json", "--url", service.url).returncode == 0
-    printed = run("export", "json", "--url", service.url)
     here, there, rest = (json.loads(text) for text in (
-        (tmp_path / "here.json").read_bytes(), (tmp_path / "there.json").read_bytes(), service.get("/api/export/json").content,
+        (tmp_path / "here.json").read_bytes(), (tmp_path / "there.json").read_bytes(),
+        service.get("/api/export/json").content,
     ))  # fmt: skip
-    assert without_times(here) == without_times(there) == without_times(rest) == without_times(json.loads(printed.stdout))
+    assert without_times(here) == without_times(there) == without_times(rest)
     assert there["overview"]["total_work_orders"] == 2
 
 

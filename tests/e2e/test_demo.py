@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.process import HOUR, Service, now, wait_until
 
+COUNTS = ("overview.total_work_orders", "overview.throughput_per_hour", "kanban.total_wip")
 MAY_BE_NULL = ("quality", "kaizen", "overview.quality_gate_pass_rate", "overview.system_health.quality")
 
 
@@ -35,7 +36,7 @@ def unmeasured(value: Any, path: str = "") -> list[str]:
         return []
     if isinstance(value, dict):
         return [each for name, part in value.items() for each in unmeasured(part, f"{path}.{name}".lstrip("."))]
-    empty = value is None or value == [] or path in ("overview.total_work_orders", "kanban.total_wip") and not value
+    empty = value is None or value == [] or (path in COUNTS and value == 0)
     return [path] if empty and not path.endswith(("window_seconds", "bottlenecks", ".stage", "current_stage")) else []
 
 
@@ -59,8 +60,10 @@ def test_every_document_holds_numbers(demo: Demo) -> None:
 
 def test_metrics_show_them_too(demo: Demo) -> None:
     samples = demo.service.samples()
-    for name in ("tcps_work_orders_total", "tcps_work_orders_completed_total", "tcps_work_orders_active", "tcps_lead_time_avg",
-                 "tcps_cycle_time_p50", "tcps_cycle_time_p95", "tcps_throughput_per_hour", "tcps_work_orders_reopened_total"):  # fmt: skip
+    for name in (
+        "tcps_work_orders_total", "tcps_work_orders_completed_total", "tcps_work_orders_active", "tcps_lead_time_avg",
+        "tcps_cycle_time_p50", "tcps_cycle_time_p95", "tcps_throughput_per_hour", "tcps_work_orders_reopened_total",
+    ):  # fmt: skip
         assert samples[name] > 0, name
     for bucket in ("reliability", "security", "cost", "compliance"):
         assert samples[f'tcps_work_order_lead_time_seconds_count{{bucket="{bucket}"}}'] > 0

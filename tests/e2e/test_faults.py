@@ -80,30 +80,32 @@ def test_what_may_not_be_written_is_named(what: str, launch: Launch, tmp_path: P
     assert "writ" in line
 
 
-@pytest.mark.parametrize("damage", ["another kind of file", "nothing", "cut short", "pages lost"])
-def test_a_damaged_database_is_named_and_left_alone(damage: str, launch: Launch, tmp_path: Path) -> None:
-    service = launch()
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database of fifty orders and the facts of them."""
+    service = Service(tmp_path_factory.mktemp("sound")).ready()
     for _ in range(50):
         service.create(description="x" * 2000)
     service.stop()
-    file = tmp_path / "tcps.db"
-    content = file.read_bytes()
+    return service.database.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["another kind of file", "nothing", "cut short", "pages lost"])
+def test_a_damaged_database_is_named_and_left_alone(damage: str, sound: bytes, tmp_path: Path) -> None:
     harmed = {
-        "another kind of file": b"hello, I am a text\n" * 500, "nothing": b"\0" * 8192, "cut short": content[: len(content) // 2],
-        "pages lost": content[:8192] + b"\xab" * (len(content) - 8192),
+        "another kind of file": b"hello, I am a text\n" * 500, "nothing": b"\0" * 8192,
+        "cut short": sound[: len(sound) // 2],
+        "pages lost": sound[:8192] + b"\xab" * (len(sound) - 8192),
     }[damage]  # fmt: skip
-    file.write_bytes(harmed)
+    (tmp_path / "tcps.db").write_bytes(harmed)
     line = serve_fails(tmp_path)
     assert "tcps.db" in line
     assert "restore a backup" in line
-    assert file.read_bytes() == harmed
+    assert (tmp_path / "tcps.db").read_bytes() == harmed
 
 
-def test_a_ledger_with_a_hole_is_named(launch: Launch, tmp_path: Path) -> None:
-    service = launch()
-    for _ in range(5):
-        service.create()
-    service.stop()
+def test_a_ledger_with_a_hole_is_named(sound: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tcps.db").write_bytes(sound)
     with closing(sqlite3.connect(tmp_path / "tcps.db")) as db:
         db.execute("DELETE FROM ledger WHERE seq = 6")
         db.execute("DELETE FROM checkpoint")
@@ -123,13 +125,12 @@ def test_a_ledger_with_a_hole_is_named(launch: Launch, tmp_path: Path) -> None:
         ("this is no Python", ("SyntaxError",)), ("raise SystemExit('gone')", ("gone",)), ("pass", ("COLLECTOR",)),
     ],
 )  # fmt: skip
-def test_a_plugin_that_does_not_load_stops_the_start_and_is_named(code: str, words: tuple[str, ...], tmp_path: Path) -> None:
-    env = install(tmp_path / "plugins", "broken", code)
-    for done in (command("serve", "--port", "0", folder=tmp_path, env=env), command("check", folder=tmp_path, env=env)):
-        lines = done.stderr.splitlines()
-        assert (done.returncode, len(lines)) == (1, 1), done.stderr
-        for word in ("broken", *words):
-            assert word in lines[0]
+def test_a_plugin_that_does_not_load_stops_the_start_and_is_named(
+    code: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    line = serve_fails(tmp_path, env=install(tmp_path / "plugins", "broken", code))
+    for word in ("broken", *words):
+        assert word in line
 
 
 def test_a_plugin_that_takes_a_name_twice_is_named(tmp_path: Path) -> None:
@@ -140,7 +141,8 @@ def test_a_plugin_that_takes_a_name_twice_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "word"), [("sqlite:///no/such/folder/x.db", "/x.db"), ("mysql://u:secret@h/db", "sqlite:///"), ("nonsense", "sqlite:///")]
+    ("url", "word"),
+    [("sqlite:///no/such/folder/x.db", "/x.db"), ("mysql://u:secret@h/db", "sqlite:///"), ("nonsense", "sqlite:///")],
 )
 def test_a_database_url_that_leads_nowhere_is_named_without_its_password(url: str, word: str, tmp_path: Path) -> None:
     line = serve_fails(tmp_path, "--database", url)

@@ -1,4 +1,4 @@
-"""What collectors/README.md says is all there is to do: a folder, a line, `make setup`; done to the letter in a copy."""
+"""What collectors/README.md says is all there is to do: a folder, a line, `make setup`; done in a copy."""
 
 import re
 import shutil
@@ -97,6 +97,11 @@ def test_its_facts_count_again_after_a_restart_without_a_checkpoint(service: Ser
 def test_no_rule_of_the_house_needs_a_word_about_it(tree: Path) -> None:
     rules = ["tests/test_architecture.py", "tests/test_packaging.py"]
     done = subprocess.run(
-        [tree / ".venv/bin/pytest", "-q", *rules], cwd=tree, env=environment(), capture_output=True, text=True, check=False
+        [tree / ".venv/bin/pytest", "-q", *rules],
+        cwd=tree,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]

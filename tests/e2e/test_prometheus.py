@@ -3,16 +3,16 @@
 import re
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from exporter import registry
-from exporter.service import HOST_METRICS
+from exporter.contract import Metric
 from tests.e2e.process import DAY, HOUR, Service, now, parsed, wait_until
+from tests.line import Line
 
 RESOLUTION = {"root_cause": "a", "fix_applied": "b", "prevention_added": "c", "resolver": "ana"}
 CONFIG = """
@@ -38,20 +38,26 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{free_port()}"
         config = folder / "prometheus.yml"
         config.write_text(CONFIG.format(target=target.removeprefix("http://")), encoding="utf-8")
-        line = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={self.url[7:]}"]
+        listen = self.url.removeprefix("http://")
+        line = [
+            str(program),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address={listen}",
+        ]
         with (folder / "prometheus.txt").open("wb") as out:
             self.process = subprocess.Popen(line, cwd=folder, stdout=out, stderr=out)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10).json()
-        assert answer["status"] == "success", answer
-        return list(answer["data"]["result"])
+        answer = requests.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=10)
+        answer.raise_for_status()
+        return list(answer.json()["data"]["result"])
 
     def value(self, expression: str) -> float | None:
         """Of the only series. None: there is none yet, or Prometheus isn't up yet."""
         try:
             found = self.query(expression)
-        except requests.ConnectionError:
+        except requests.RequestException:
             return None
         return float(found[0]["value"][1]) if len(found) == 1 else None
 
@@ -98,36 +104,45 @@ def tell(service: Service) -> None:
     service.ingest(b"id,created_at\nI-1,1000\nI-2,never\n")
 
 
-def families() -> dict[str, str]:
-    """Every family of the registry by its name, and its kind; aliases too."""
-    metrics = [*registry.discover().metrics.values(), *HOST_METRICS]
-    return {metric.name: metric.kind for metric in metrics} | {m.alias: "unknown" for m in metrics if m.alias}
+def families(metrics: Collection[Metric]) -> dict[str, str]:
+    """Every family by its name, and its type on /metrics; aliases too."""
+    aliases: dict[str, str] = {metric.alias: "untyped" for metric in metrics if metric.alias}
+    return {metric.name: metric.kind for metric in metrics} | aliases
 
 
-def test_every_family_arrives_with_the_values_that_are_shown(launch: Callable[..., Service], watch: Watch) -> None:
-    service = launch(env={"TCPS_REFRESH_INTERVAL": "1h"})
+def test_every_family_arrives_with_the_values_that_are_shown(
+    launch: Callable[..., Service], watch: Watch, line: Line
+) -> None:
+    service = launch(env={"TCPS_REFRESH_INTERVAL": "1h", "TCPS_ACK_TIMEOUT": "1d"})
     tell(service)
     everything = service.refresh()
     prometheus = watch(service)
     shown = parsed(service.get("/metrics").text)
     series = prometheus.query('{job="tcps-exporter"}')
     stored = {one["metric"]["__name__"] for one in series}
-    missing = [name for name, kind in families().items() if (f"{name}_count" if kind == "histogram" else name) not in stored]
-    assert missing == []
+    declared = families(line.service.registry.metrics.values())
+    names = {f"{name}_count" if kind == "histogram" else name for name, kind in declared.items()}
+    assert names - stored == set()
     found = {spelled(one["metric"]): float(one["value"][1]) for one in series}
     steady = {name: value for name, value in shown.items() if re.match("tcps_(?!store_bytes)", name)}
     assert {name: found.get(name) for name in steady} == steady
     overview, andon, flow = everything["overview"], everything["andon"], everything["flow"]
     for expression, value in [
-        ("up", 1), ("tcps_work_orders_total", overview["total_work_orders"]), ("tcps_work_orders_active", overview["active_work_orders"]),
-        ("tcps_work_orders_completed", 3), ("tcps_work_orders_completed_total", 3), ("tcps_work_orders_reopened_total", flow["reopened"]),
+        ("up", 1), ("tcps_work_orders_total", overview["total_work_orders"]),
+        ("tcps_work_orders_active", overview["active_work_orders"]),
+        ("tcps_work_orders_completed", 3), ("tcps_work_orders_completed_total", 3),
+        ("tcps_work_orders_reopened_total", flow["reopened"]),
         ("tcps_andon_events_open", andon["total_open"]), ("sum(tcps_andon_events_by_severity)", andon["total_open"]),
         ('tcps_andon_unacknowledged{severity="critical"}', 1), ("tcps_lead_time_avg", overview["avg_lead_time_hours"]),
-        ("tcps_cycle_time_p50", flow["cycle_time_hours"]["p50"]), ("tcps_throughput_per_hour", overview["throughput_per_hour"]),
-        ('tcps_kanban_wip{bucket="compliance"}', everything["kanban"]["compliance"]["current"]), ('tcps_kanban_wip_limit{bucket="compliance"}', 1),
+        ("tcps_cycle_time_p50", flow["cycle_time_hours"]["p50"]),
+        ("tcps_throughput_per_hour", overview["throughput_per_hour"]),
+        ('tcps_kanban_wip{bucket="compliance"}', everything["kanban"]["compliance"]["current"]),
+        ('tcps_kanban_wip_limit{bucket="compliance"}', 1),
         ('tcps_kanban_refusals_total{bucket="compliance"}', 1), ('tcps_work_orders_sla_breached{bucket="security"}', 1),
-        ('tcps_work_orders_sla_warning{bucket="security"}', 1), ('tcps_ingest_events_total{source="csv",outcome="rejected"}', 1),
-        ("sum(tcps_work_order_lead_time_seconds_count)", 3), ('sum(tcps_work_order_lead_time_seconds_bucket{le="+Inf"})', 3),
+        ('tcps_work_orders_sla_warning{bucket="security"}', 1),
+        ('tcps_ingest_events_total{source="csv",outcome="rejected"}', 1),
+        ("sum(tcps_work_order_lead_time_seconds_count)", 3),
+        ('sum(tcps_work_order_lead_time_seconds_bucket{le="+Inf"})', 3),
         ('tcps_work_order_cycle_time_seconds_bucket{bucket="security",le="172800.0"}', 1),
         ("min(tcps_collector_success)", 1), ("tcps_view_lag_facts", 0),
     ]:  # fmt: skip
@@ -178,27 +193,35 @@ def test_promtool_has_nothing_to_say(launch: Callable[..., Service], tool: Calla
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), done
 
 
-def test_counts_of_known_labels_are_there_from_the_start_and_what_is_unknown_is_not(launch: Callable[..., Service]) -> None:
+def test_counts_of_known_labels_are_there_from_the_start_and_what_is_unknown_is_not(
+    launch: Callable[..., Service],
+) -> None:
     samples = launch().samples()
     for severity in ("critical", "warning", "info"):
         for name in ("tcps_andon_events_total", "tcps_andon_events_by_severity", "tcps_andon_unacknowledged"):
             assert samples[f'{name}{{severity="{severity}"}}'] == 0
     for bucket in ("reliability", "security", "cost", "compliance"):
-        for name in ("tcps_kanban_wip", "tcps_kanban_queued", "tcps_kanban_refusals_total", "tcps_work_orders_sla_breached",
-                     "tcps_work_order_lead_time_seconds_count", "tcps_work_order_cycle_time_seconds_count"):  # fmt: skip
+        for name in (
+            "tcps_kanban_wip", "tcps_kanban_queued", "tcps_kanban_refusals_total", "tcps_work_orders_sla_breached",
+            "tcps_work_order_lead_time_seconds_count", "tcps_work_order_cycle_time_seconds_count",
+        ):  # fmt: skip
             assert samples[f'{name}{{bucket="{bucket}"}}'] == 0
     assert samples["tcps_work_orders_total"] == samples["tcps_work_orders_completed_total"] == 0
-    for absent in ("tcps_lead_time_avg", "tcps_cycle_time_p50", "tcps_andon_oldest_open", "tcps_quality_gate_pass_rate"):
+    for absent in (
+        "tcps_lead_time_avg",
+        "tcps_cycle_time_p50",
+        "tcps_andon_oldest_open",
+        "tcps_quality_gate_pass_rate",
+    ):
         assert not [name for name in samples if name.startswith(absent)]
 
 
-def test_help_names_the_unit_and_every_family_has_one_type(launch: Callable[..., Service]) -> None:
+def test_every_family_has_help_and_the_type_that_is_declared(launch: Callable[..., Service], line: Line) -> None:
     text = launch().get("/metrics").text
     types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
     assert len(types) == len(re.findall(r"^# TYPE ", text, re.MULTILINE))
-    for name, kind in families().items():
-        if name in types:
-            assert types[name] == {"unknown": "untyped"}.get(kind, kind), name
+    for name, kind in families(line.service.registry.metrics.values()).items():
+        assert types.get(name, kind) == kind, name
     helps = dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE))
     assert types.keys() <= helps.keys()
     assert all(helps[name].strip() for name in types)

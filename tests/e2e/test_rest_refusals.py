@@ -1,6 +1,7 @@
 """What REST refuses: each status of the contract, in the one shape, naming the field, with nothing changed."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,12 @@ def nothing_changes_where_all_is_refused(request: pytest.FixtureRequest, service
 # --- 400, 404, 405, 413, 415 -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"{", b"nonsense", b"[]", b'"text"', b"1", b"null", b'{"a":}', b"\xff\xfe", b'{"a":1}{}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"nonsense", b"[]", b'"text"', b"1", b"null", b'{"a":}', b"\xff\xfe", b'{"a":1}{}',
+    ],
+)  # fmt: skip
 def test_only_400_for_a_body_that_is_no_json_object(body: bytes, service: Service) -> None:
     refused(service.ask("POST", ORDERS, data=body, headers=JSON), 400, "malformed")
 
@@ -58,7 +64,8 @@ def test_only_404_for_an_id_that_nobody_has(method: str, path: str, body: Any, s
 
 
 def test_only_404_naming_what_there_is(service: Service) -> None:
-    assert "reliability" in refused(service.ask("PUT", "/api/kanban/nothing", json={"limit": 1}), 404, "not_found", "bucket")["message"]
+    nowhere = service.ask("PUT", "/api/kanban/nothing", json={"limit": 1})
+    assert "reliability" in refused(nowhere, 404, "not_found", "bucket")["message"]
     assert "overview" in refused(service.ask("DELETE", "/api/cache/nothing"), 404, "not_found", "key")["message"]
     refused(service.get("/api/export/xml"), 404, "not_found", "format")
 
@@ -66,10 +73,13 @@ def test_only_404_naming_what_there_is(service: Service) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", ORDERS, {"GET", "POST"}), ("PUT", f"{ORDERS}/WO-1", {"GET", "PATCH"}), ("GET", f"{ORDERS}/WO-1/start", {"POST"}),
-        ("PATCH", "/api/andon", {"GET", "POST"}), ("POST", "/api/kanban/cost", {"PUT"}), ("POST", "/api/facts", {"GET"}),
+        ("DELETE", ORDERS, {"GET", "POST"}), ("PUT", f"{ORDERS}/WO-1", {"GET", "PATCH"}),
+        ("GET", f"{ORDERS}/WO-1/start", {"POST"}),
+        ("PATCH", "/api/andon", {"GET", "POST"}), ("POST", "/api/kanban/cost", {"PUT"}),
+        ("POST", "/api/facts", {"GET"}),
         ("GET", "/api/metrics/refresh", {"POST"}), ("POST", "/api/metrics/overview", {"GET", "HEAD"}),
-        ("DELETE", "/api/metrics/all", {"GET", "HEAD"}), ("GET", "/api/ingest/csv", {"POST"}), ("POST", "/api/cache", {"GET", "DELETE"}),
+        ("DELETE", "/api/metrics/all", {"GET", "HEAD"}), ("GET", "/api/ingest/csv", {"POST"}),
+        ("POST", "/api/cache", {"GET", "DELETE"}),
         ("GET", "/api/cache/all", {"DELETE"}), ("POST", "/api/openapi.json", {"GET"}), ("POST", "/api/health", {"GET"}),
         ("NONSENSE", ORDERS, {"GET", "POST"}), ("PUT", "/metrics", {"GET", "HEAD"}),
     ],
@@ -90,8 +100,8 @@ def pieces(body: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
 def test_only_413_for_a_body_beyond_max_body(chunked: bool, service: Service) -> None:
     body = b'{"description":"' + b"a" * (1 << 20) + b'"}'
-    error = refused(service.ask("POST", ORDERS, data=pieces(body) if chunked else body, headers=JSON), 413, "too_large")
-    assert "1048576" in error["message"]
+    answer = service.ask("POST", ORDERS, data=pieces(body) if chunked else body, headers=JSON)
+    assert "1048576" in refused(answer, 413, "too_large")["message"]
     assert service.get("/api/health/live").status_code == 200
 
 
@@ -128,9 +138,11 @@ AHEAD = 4102444800000
         *(({"description": "x", "priority": wrong}, "priority") for wrong in (0, 11, -1, "urgent", 5.5, True, [5])),
         ({"description": "x", "bucket": "nothing"}, "bucket"), ({"description": "x", "bucket": 1}, "bucket"),
         ({"description": "x", "sku_id": ""}, "sku_id"), ({"description": "x", "labels": "a"}, "labels"),
-        ({"description": "x", "metadata": []}, "metadata"), ({"description": "x", "dependencies": ["WO-999999"]}, "dependencies"),
+        ({"description": "x", "metadata": []}, "metadata"),
+        ({"description": "x", "dependencies": ["WO-999999"]}, "dependencies"),
         *(({"description": "x", "occurred_at": wrong}, "occurred_at")
-          for wrong in (AHEAD, -1, "yesterday", "2026-11-24", "2026-11-24T06:00:00", "", 1.5, True, "2026-13-01T00:00:00Z")),
+          for wrong in (AHEAD, -1, "yesterday", "2026-11-24", "2026-11-24T06:00:00", "", 1.5, True,
+                        "2026-13-01T00:00:00Z", "2026-W48-2T00:00Z", "20261124T060000Z")),
     ],
 )  # fmt: skip
 def test_only_422_naming_the_field_of_a_new_order(body: dict[str, Any], field: str, service: Service) -> None:
@@ -140,10 +152,13 @@ def test_only_422_naming_the_field_of_a_new_order(body: dict[str, Any], field: s
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "failure_type"), ({"failure_type": "x"}, "sku_id"), ({"failure_type": "A b", "sku_id": "s"}, "failure_type"),
+        ({}, "failure_type"), ({"failure_type": "x"}, "sku_id"),
+        ({"failure_type": "A b", "sku_id": "s"}, "failure_type"),
         ({"failure_type": "", "sku_id": "s"}, "failure_type"), ({"failure_type": "x\n", "sku_id": "s"}, "failure_type"),
-        ({"failure_type": "x", "sku_id": "s", "stage": "nothing"}, "stage"), ({"failure_type": "x", "sku_id": "s", "severity": "bad"}, "severity"),
-        ({"failure_type": "x", "sku_id": "s", "details": "text"}, "details"), ({"failure_type": "x", "sku_id": "s", "nothing": 1}, "nothing"),
+        ({"failure_type": "x", "sku_id": "s", "stage": "nothing"}, "stage"),
+        ({"failure_type": "x", "sku_id": "s", "severity": "bad"}, "severity"),
+        ({"failure_type": "x", "sku_id": "s", "details": "text"}, "details"),
+        ({"failure_type": "x", "sku_id": "s", "nothing": 1}, "nothing"),
         ({"failure_type": "x", "sku_id": "s", "occurred_at": AHEAD}, "occurred_at"),
     ],
 )  # fmt: skip
@@ -164,7 +179,12 @@ def test_422_naming_what_a_resolution_lacks(service: Service) -> None:
     assert service.get(f"/api/andon/{andon}").json()["status"] == "open"
 
 
-@pytest.mark.parametrize("body", [{}, {"limit": -1}, {"limit": 2.5}, {"limit": "5"}, {"limit": True}, {"limit": 10**30}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"limit": -1}, {"limit": 2.5}, {"limit": "5"}, {"limit": True}, {"limit": 10**30},
+    ],
+)  # fmt: skip
 def test_only_422_for_a_limit_that_is_none(body: dict[str, Any], service: Service) -> None:
     refused(service.ask("PUT", "/api/kanban/cost", json=body), 422, "invalid", "limit")
 
@@ -189,10 +209,12 @@ def test_422_for_wrong_transitions_of_an_order(service: Service) -> None:
     [
         (f"{ORDERS}?nothing=1", "nothing"), (f"{ORDERS}?status=odd", "status"), (f"{ORDERS}?sla=odd", "sla"),
         (f"{ORDERS}?limit=0", "limit"), (f"{ORDERS}?limit=501", "limit"), (f"{ORDERS}?limit=many", "limit"),
-        (f"{ORDERS}?cursor=nonsense", "cursor"), (f"{ORDERS}/next?limit=0", "limit"), ("/api/andon?severity=odd", "severity"),
+        (f"{ORDERS}?cursor=nonsense", "cursor"), (f"{ORDERS}/next?limit=0", "limit"),
+        ("/api/andon?severity=odd", "severity"),
         ("/api/andon?nothing=1", "nothing"), ("/api/andon?cursor=!", "cursor"), ("/api/facts?since=-1", "since"),
         ("/api/facts?limit=501", "limit"), ("/api/facts?nothing=1", "nothing"), ("/api/facts?kind=nothing", "kind"),
-        ("/api/metrics/overview?nothing=1", "nothing"), ("/api/metrics/all?nothing", "nothing"), ("/api/export/json?nothing=1", "nothing"),
+        ("/api/metrics/overview?nothing=1", "nothing"), ("/api/metrics/all?nothing", "nothing"),
+        ("/api/export/json?nothing=1", "nothing"),
         ("/api/cache?nothing=1", "nothing"), ("/api/work-orders/WO-1?nothing=1", "nothing"),
     ],
 )  # fmt: skip
@@ -203,7 +225,8 @@ def test_only_422_naming_a_parameter_that_is_unknown_or_wrong(path: str, field: 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("POST", f"{ORDERS}?nothing=1", {"description": "x"}), ("POST", "/api/andon?nothing=1", {"failure_type": "x", "sku_id": "s"}),
+        ("POST", f"{ORDERS}?nothing=1", {"description": "x"}),
+        ("POST", "/api/andon?nothing=1", {"failure_type": "x", "sku_id": "s"}),
         ("POST", "/api/metrics/refresh?nothing=1", {}), ("POST", "/api/metrics/refresh", {"nothing": 1}),
     ],
 )  # fmt: skip
@@ -290,8 +313,11 @@ def test_pull_skips_what_is_stopped_and_says_when_nothing_is_left(launch: Any) -
 
 def test_of_several_at_once_exactly_one_answers_and_one_resolves(service: Service) -> None:
     andon = service.cord(sku_id="sku-race")
-    for verb, body, code in [("acknowledge", {}, "already_acknowledged"), ("resolve", RESOLUTION, "already_resolved")]:
-        answers = at_once([lambda: service.post(f"/api/andon/{andon}/{verb}", **body)] * 8)  # noqa: B023
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("acknowledge", {}, "already_acknowledged"), ("resolve", RESOLUTION, "already_resolved"),
+    ]  # fmt: skip
+    for verb, body, code in cases:
+        answers = at_once([partial(service.post, f"/api/andon/{andon}/{verb}", **body)] * 8)
         assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
         for answer in answers:
             if answer.status_code == 409:
@@ -301,6 +327,6 @@ def test_of_several_at_once_exactly_one_answers_and_one_resolves(service: Servic
 def test_the_last_slot_is_taken_once(launch: Any) -> None:
     service = launch(env={"TCPS_BUCKETS__RELIABILITY__LIMIT": "3"})
     orders = [service.create() for _ in range(10)]
-    answers = at_once([lambda order=order: service.act(order, "start") for order in orders])
+    answers = at_once([partial(service.act, order, "start") for order in orders])
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [409] * 7
     assert service.refresh()["kanban"]["reliability"]["current"] == 3

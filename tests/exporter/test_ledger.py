@@ -109,6 +109,18 @@ def test_a_commit_that_fails_leaves_neither_facts_nor_a_hole(book: Book) -> None
     assert [seq for seq, _ in book.heard] == [1, 2, 3]
 
 
+def test_a_disk_that_is_full_before_the_commit_leaves_neither_facts_nor_a_hole(book: Book) -> None:
+    book.store.write(book.tell("one"))
+    book.store.write(sql("CREATE TABLE heap (bytes BLOB)"))
+    book.store.write(sql("PRAGMA max_page_count = 1"))  # as many as there are
+    too_much = sql("INSERT INTO heap VALUES (zeroblob(1000000))")
+    lost = together(book.store, [book.tell("lost"), too_much, book.tell("also lost")])
+    assert [type(each) for each in lost] == [Unavailable] * 3
+    book.store.write(sql("PRAGMA max_page_count = 1000000"))
+    book.store.write(book.tell("two"))
+    assert book.words() == ["one", "two"]
+
+
 def test_a_commit_without_facts_tells_nobody(book: Book) -> None:
     book.store.write(sql("INSERT INTO leaf VALUES (1, NULL)"))
     assert (book.heard, book.ledger.head) == ([], 0)
