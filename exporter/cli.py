@@ -245,28 +245,30 @@ def _export(plugins: registry.Registry) -> click.Group:
 
     @group.command("json", help=f"Every document as JSON.{_example('export json -o report.json')}")
     @click.option(
-        "-o",
-        "--output",
-        type=click.File("wb", lazy=True, atomic=True),
-        default="-",
-        help="A file; stdout if none is given.",
+        "-o", "--output", type=click.Path(dir_okay=False), default="-", help="A file; stdout if none is given."
     )
     @click.option("--url", help="A running service; without it the database is opened here.")
     @click.option("--database", help="Another database than the configured one.")
     @_config
-    def as_json(output: BinaryIO, url: str | None, database: str | None, config: Path | None) -> None:
-        if url:
-            output.write(Remote(url).get("/api/export/json"))
-            return
-        service = Service(configured(plugins.settings, config, flags={"database": database}), plugins)
+    def as_json(output: str, url: str | None, database: str | None, config: Path | None) -> None:
+        report = Remote(url).get("/api/export/json") if url else _report_here(plugins, config, database)
         try:
-            service.open()
-            service.catch_up()
-            output.write(service.snapshots.current.all_at(service.now()))
-        finally:
-            service.stop()
+            with click.open_file(output, "wb") as file:
+                file.write(report)
+        except OSError as error:
+            raise StartupError(f"can't write {output}: {error.strerror}") from error
 
     return group
+
+
+def _report_here(plugins: registry.Registry, config: Path | None, database: str | None) -> bytes:
+    service = Service(configured(plugins.settings, config, flags={"database": database}), plugins)
+    try:
+        service.open()
+        service.catch_up()
+        return service.snapshots.current.all_at(service.now())
+    finally:
+        service.stop()
 
 
 def _completion() -> click.Command:

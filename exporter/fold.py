@@ -30,7 +30,7 @@ READ_CHECKPOINTS = Statement(sa.select(*_kept))
 DROP_CHECKPOINTS = Statement(sa.delete(CHECKPOINT))
 KEEP_CHECKPOINT = Statement(sa.insert(CHECKPOINT))
 
-PAGE = 2000
+PAGE = 1000  # facts folded before others are let run
 EVERY_FACTS = 50_000
 
 Handler = Callable[[Fact], None]

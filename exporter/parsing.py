@@ -9,12 +9,13 @@ import msgspec
 from exporter.errors import Invalid, Malformed
 
 T = TypeVar("T")
+DEEPEST = 50
 _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _NAME = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
 
 
 def json_object(raw: bytes) -> dict[str, Any]:
-    """Raises: Malformed, naming the byte, for what is no JSON object."""
+    """Raises: Malformed, naming the byte, for what is no JSON object; Invalid for one that is nested too deep."""
     if not raw:
         return {}
     try:
@@ -23,7 +24,20 @@ def json_object(raw: bytes) -> dict[str, Any]:
         raise Malformed(f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Malformed(f"the body: expected a JSON object, got {_kind(value)}")
+    for name, each in value.items():
+        if isinstance(each, dict | list) and _deeper(each, DEEPEST):
+            raise Invalid(f"{name}: expected at most {DEEPEST} levels of nesting", field=name)
     return value
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether something lies more than so many levels down; what is read again must not be too deep to be read."""
+    level = [value]
+    while level and levels:
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [each for one in inner for each in one if isinstance(each, dict | list)]
+        levels -= 1
+    return bool(level)
 
 
 def convert(values: Mapping[str, Any], kind: type[T], *, text: bool = False) -> T:

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -27,7 +28,7 @@ def serve(settings: Settings, registry: Registry, announce: Callable[[str], None
     service = Service(settings, registry, sys.stdout)
     try:
         service.open()
-        server = _Server(listener, create_app(service), log=None, error_log=_Errors(service), handler_class=_Handler)
+        server = _serving(listener, service)
         server.start()
         announce(_address(settings, listener))
         _run(service, server)
@@ -35,7 +36,13 @@ def serve(settings: Settings, registry: Registry, announce: Callable[[str], None
         service.stop()
 
 
-def _run(service: Service, server: WSGIServer) -> None:
+def _serving(listener: socket.socket, service: Service) -> "_Server":
+    log: Any = _Errors(service)
+    server = _Server(listener, create_app(service), log=None, error_log=log, handler_class=_Handler)
+    return server
+
+
+def _run(service: Service, server: "_Server") -> None:
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, ended.set)
@@ -96,11 +103,12 @@ class _Server(WSGIServer):
 
 class _Handler(WSGIHandler):
     def handle_one_response(self) -> None:
-        self.server.busy += 1
+        server: Any = self.server
+        server.busy += 1
         try:
             super().handle_one_response()
         finally:
-            self.server.busy -= 1
+            server.busy -= 1
 
 
 class _Errors:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from exporter import clock
 from exporter.contract import Command, Door, Query, Struct
-from exporter.errors import Invalid, NotFound, UnsupportedMedia
+from exporter.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
 from exporter.ledger import AFTER, AFTER_OF_KIND
 from exporter.parsing import convert, json_object
 from exporter.service import Service
@@ -212,6 +212,8 @@ def _export(service: Service, form: str) -> Response:
 
 def _body() -> dict[str, Any]:
     raw = request.get_data(cache=False)
+    if request.content_length is None and request.environ["wsgi.input"].read(1):  # chunked, and longer than was read
+        raise TooLarge(f"the body is longer than the {request.max_content_length} bytes allowed here")
     if raw and request.mimetype != "application/json":
         raise UnsupportedMedia(f"expected a body of application/json, got {request.mimetype or 'no Content-Type'}")
     return json_object(raw)

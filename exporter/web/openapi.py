@@ -127,15 +127,8 @@ def _of_host() -> Iterator[Operation]:
     yield Operation("GET", "/metrics", "The Prometheus text, format 0.0.4.", result=str, errors=(folding,))
     yield Operation("GET", "/api/metrics/all", "All of one snapshot.", result=anything, errors=(wrong, folding))
     refused = ((400, "malformed"), (413, "too_large"), (415, "unsupported_media_type"), wrong, folding)
-    yield Operation(
-        "POST",
-        "/api/metrics/refresh",
-        "Takes a snapshot now.",
-        body=Nothing,
-        result=anything,
-        errors=refused,
-        keyed=True,
-    )
+    refresh = Operation("POST", "/api/metrics/refresh", "Takes a snapshot now.", body=Nothing, result=anything)
+    yield refresh._replace(errors=refused, keyed=True)
     yield Operation("GET", "/api/facts", "The ledger, in order.", FactsQuery, result=Facts, errors=(wrong,))
     yield Operation("GET", "/api/export/{form}", "The report.", result=anything, errors=(gone, wrong, folding))
     yield Operation("GET", "/api/health", "Whether the service works.", result=anything)

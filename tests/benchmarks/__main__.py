@@ -1,6 +1,8 @@
 """Runs the benchmarks and shows the table; `--write` puts it into BENCHMARKS.md."""
 
 import argparse
+import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +27,7 @@ BEGINS, ENDS = "<!-- figures of {} -->", "<!-- end of {} -->"
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that what was started is ended too
     chosen: dict[str, Subject] = {name: SUBJECTS[name] for name in options.subjects or SUBJECTS}
     if options.soak is not None:
         chosen = {"soak": lambda: soak.soak(options.soak)}

@@ -72,9 +72,15 @@ def percentile(values: Sequence[float], share: float) -> float:
 median = statistics.median
 
 
+def make_cache() -> None:
+    """The folder of databases, which git does not see."""
+    CACHE.mkdir(exist_ok=True)
+    (CACHE / ".gitignore").write_text("*\n")
+
+
 def disk() -> list[float]:
     """Milliseconds of fdatasync after 4 KiB were added to a file where the databases lie."""
-    CACHE.mkdir(exist_ok=True)
+    make_cache()
     name, times = CACHE / "fdatasync.tmp", []
     descriptor = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     for _ in range(DISK_WRITES):

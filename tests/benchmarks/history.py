@@ -30,7 +30,7 @@ from exporter.host_settings import configured
 from exporter.ledger import APPEND, RAISE
 from exporter.service import Service
 from exporter.statements import Rows
-from tests.benchmarks.figures import CACHE, ROOT, say
+from tests.benchmarks.figures import CACHE, ROOT, make_cache, say
 from tests.benchmarks.processes import UNLIMITED, show
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -255,8 +255,7 @@ def _keys() -> tuple[str, str]:
 
 def build(name: str, shape: Shape) -> None:
     """Makes what is missing or out of date of the database `name` in the cache."""
-    CACHE.mkdir(exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n")
+    make_cache()
     path, about = CACHE / f"{name}.db", CACHE / f"{name}.json"
     rows, checkpoint = _keys()
     known = json.loads(about.read_text()) if about.exists() and path.exists() else {}

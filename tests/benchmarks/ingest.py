@@ -63,7 +63,6 @@ def _log(name: str, events: int, by_item: bool = False) -> Path:
     if not by_item:
         rows.sort()
     path = CACHE / f"{name}.csv"
-    CACHE.mkdir(exist_ok=True)
     with path.open("w") as file:
         file.write("case,activity,timestamp,product\n")
         file.writelines(f"HD-{item},{activity},{iso(at)},Value {item % 7}\n" for at, item, activity in rows)

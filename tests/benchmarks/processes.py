@@ -33,7 +33,6 @@ class Process:
 
     def __init__(self, *arguments: str, name: str = "process"):
         self.output = CACHE / f"{name}.log"
-        CACHE.mkdir(exist_ok=True)
         self.started = time.perf_counter()
         with self.output.open("wb") as output:
             command = [sys.executable, "-m", *arguments]

@@ -34,6 +34,8 @@ def start() -> Iterator[Figure]:
     what = f"start to first answer, {taken[0].orders:,} orders ({size}), checkpoint and {TAIL:,} facts after it"
     against = f"{number(median(one.seconds for one in empty))} s with an empty database"
     yield at_most(what, median(one.seconds for one in taken), 3, "s", against)
+    against = f"{number(median(one.cpu for one in empty))} s with an empty database"
+    yield Figure("CPU of that start", f"{number(median(one.cpu for one in taken))} s", against)
     refolds = []
     for turn in range(REFOLDS):
         forget_checkpoints(database)

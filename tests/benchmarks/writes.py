@@ -44,7 +44,6 @@ def post() -> Iterator[Figure]:
 def _fresh(name: str) -> Path:
     """A database of the product's with one work order, which raw sqlite3 copies."""
     path = CACHE / f"{name}.db"
-    CACHE.mkdir(exist_ok=True)
     for old in CACHE.glob(f"{path.name}*"):
         old.unlink()
     service = open_service(path)

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import gevent
 import pytest
 
 from exporter.errors import StartupError, Unavailable
@@ -150,7 +151,7 @@ def test_what_does_not_fit_on_the_disk_does_not_exist_afterwards(disk: Disk) -> 
 
 @pytest.fixture
 def small_line(disk: Disk) -> Iterator[Line]:
-    line = Line(disk.folder)
+    line = Line(disk.folder, refresh_interval="100ms")
     yield line
     line.close()
 
@@ -168,3 +169,18 @@ def test_a_command_that_does_not_fit_leaves_neither_rows_nor_facts(disk: Disk, s
     assert line.call("work_orders.create", description="fits", metadata=metadata)["id"] == "WO-1"
     assert line.service.ledger.head == head + 1
     assert line.document("overview")["total_work_orders"] == 1
+
+
+def test_a_disk_with_room_again_is_noticed_though_nobody_writes(disk: Disk, small_line: Line) -> None:
+    """Health is 503 while there is a fault, so whoever asks it before sending work would never send any."""
+    line, faults = small_line, list[bool]()
+    line.service.start()
+    disk.fill(line.service.store)
+    with pytest.raises(Unavailable, match="free some space"):
+        line.call("work_orders.create", description="too much", metadata={"log": "x" * 300_000})
+    for change in (lambda store: None, disk.free):
+        faults.append(bool(line.service.store.fault))
+        change(line.service.store)
+        gevent.sleep(0.5)
+    faults.append(bool(line.service.store.fault))
+    assert faults == [True, True, False]
