@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 import sqlalchemy as sa
@@ -59,7 +60,7 @@ class Commands:
         self._store, self._ledger = store, ledger
         self.settings, self.now = settings, now
         self._refused = refused
-        self._running: dict[str, RLock] = {}
+        self._running: WeakValueDictionary[str, RLock] = WeakValueDictionary()
 
     def call(self, name: str, body: Mapping[str, Any] | msgspec.Struct, by: str) -> Any:
         """The command's result, once it is on disk. Raises: Refusal; then nothing was changed."""
@@ -94,15 +95,12 @@ class Commands:
             return answer()
         name, digest = f"{by}\n{key}", _digest(request)
         with self._running.setdefault(name, RLock()):
-            try:
-                with self._store.read() as rows:
-                    known = _recall(rows, name, digest, self.now())
-                if known is None:
-                    known = Answer(200, answer())
-                    kept = known
-                    self._write(request, by, lambda rows: _keep(rows, name, digest, kept, self.now()))
-            finally:
-                self._running.pop(name, None)
+            with self._store.read() as rows:
+                known = _recall(rows, name, digest, self.now())
+            if known is None:
+                known = Answer(200, answer())
+                kept = known
+                self._write(request, by, lambda rows: _keep(rows, name, digest, kept, self.now()))
         if isinstance(known, Refusal):
             raise known
         return known.body
@@ -176,13 +174,14 @@ class _Transaction(Transaction):
         facts = len(self.facts)
         self.cursor.execute("SAVEPOINT nested")
         try:
-            return self.perform(command, body)
+            result = self.perform(command, body)
         except Refusal:
             self.cursor.execute("ROLLBACK TO nested")
+            self.cursor.execute("RELEASE nested")
             del self.facts[facts:]
             raise
-        finally:
-            self.cursor.execute("RELEASE nested")
+        self.cursor.execute("RELEASE nested")  # not after a fault, which may have ended the transaction
+        return result
 
 
 class _Kept(msgspec.Struct, omit_defaults=True):

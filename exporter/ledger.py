@@ -86,6 +86,10 @@ class Ledger:
             return []
         return [f"the ledger's head is {self.head}, but it holds {count} facts up to {last or 0}; restore a backup"]
 
+    def touch(self, rows: Rows) -> None:
+        """Writes the head as it is, to see whether the database can be written again."""
+        rows.run(RAISE, head=rows.one(READ_HEAD).seq)
+
     def stage(self, facts: list[Staged]) -> None:
         self._staged += facts
 

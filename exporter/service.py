@@ -1,7 +1,7 @@
 """The service without its web: store, ledger, views, snapshots and jobs, put together once, started and stopped."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, TextIO
 
 import gevent
@@ -151,9 +151,16 @@ class Service:
         while True:
             gevent.sleep(1)
             waited += 1
+            if self.store.fault:
+                self._try_store()
             if waited >= CHECKPOINT_SECONDS or self.fold.due:
                 waited = 0
                 self._checkpoint()
+
+    def _try_store(self) -> None:
+        """A fault ends with the next write; whoever waits for health before sending any would wait for ever."""
+        with suppress(Refusal):
+            self.store.write(self.ledger.touch)
 
     def _checkpoint(self) -> None:
         """Without one the next start only takes longer, so its failure holds up nothing."""

@@ -11,7 +11,7 @@ import sqlite3
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -175,8 +175,9 @@ class Store:
             result.set(value)
 
     def _undo(self, group: list["tuple[Work, Result]"], error: Exception) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # a full disk may have ended it already
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         if self.participant:
             self.participant.drop()
         failure = self._failed(error) if isinstance(error, sqlite3.Error) else error

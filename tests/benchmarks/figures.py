@@ -41,8 +41,8 @@ def at_most(what: str, value: float, limit: float, unit: str, baseline: str = ""
     return Figure(what, f"{number(value)} {unit}", baseline, ratio, f"<= {number(limit)} {unit}", value <= limit)
 
 
-def at_least(what: str, value: float, limit: float, unit: str) -> Figure:
-    return Figure(what, f"{number(value)} {unit}", aim=f">= {number(limit)} {unit}", met=value >= limit)
+def at_least(what: str, value: float, limit: float, unit: str, baseline: str = "") -> Figure:
+    return Figure(what, f"{number(value)} {unit}", baseline, aim=f">= {number(limit)} {unit}", met=value >= limit)
 
 
 def share_of(what: str, value: float, baseline: float, limit: float, unit: str) -> Figure:

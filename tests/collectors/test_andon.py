@@ -200,12 +200,23 @@ def test_it_escalates_once_after_ack_timeout(line: Line) -> None:
     for _ in range(3):
         line.now += 1
         look()
+    assert refused(line, "andon.escalate", id=one) == "409 not_due"
     told = ask(line, "andon.one", id=one)
     assert (told["escalated"], told["status"]) == (True, "open")
     escalated = [fact for fact in facts(line) if fact.kind == "andon.escalated"]
     assert [(fact.occurred_at, fact.by) for fact in escalated] == [(NOW + 15 * MINUTE, "clock")]
     assert told["history"][-1]["status"] == "escalated"
     assert acknowledge(line, one)["escalated"] is True
+
+
+def test_many_at_once_escalate_all_in_the_end(line: Line) -> None:
+    for number in range(105):
+        cord(line, f"s{number}")
+    line.now += 15 * MINUTE
+    look = watch_unanswered(line.service)
+    look()
+    look()
+    assert kinds(line).count("andon.escalated") == 105
 
 
 def test_what_was_answered_in_time_never_escalates(line: Line) -> None:

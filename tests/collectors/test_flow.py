@@ -131,6 +131,14 @@ def test_reopening_moves_the_one_sample_of_an_order(line: Line) -> None:
     assert (shown["tcps_work_orders_completed_total"], shown["tcps_work_orders_reopened_total"]) == (1, 1)
 
 
+def test_each_reopening_of_an_order_counts(line: Line) -> None:
+    one = started(line)
+    for _ in range(3):
+        line.call("work_orders.complete", id=one)
+        line.call("work_orders.reopen", id=one)
+    assert line.document("flow")["reopened"] == line.metrics()["tcps_work_orders_reopened_total"] == 3
+
+
 # --- work in progress --------------------------------------------------------------------------------------------
 
 

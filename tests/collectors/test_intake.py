@@ -146,6 +146,14 @@ def test_buckets_come_from_an_option_or_a_column(line: Line) -> None:
     assert {n: one["bucket"] for n, one in orders(line).items()} == {"A": "cost", "B": "security", "C": "compliance"}
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: the row that is told first decides")
+def test_the_first_event_of_an_item_decides_its_bucket_in_whatever_order(line: Line) -> None:
+    """Contract, section 3: "the first event of an item creates it; --bucket NAME or --bucket-column"."""
+    for row in ("A,Start,2000,cost", "A,Mail,1000,security"):
+        take(line, f"case,activity,time,team\n{row}", **LOG, bucket_column="team")
+    assert orders(line)["A"]["bucket"] == "security"
+
+
 def test_times_without_a_zone_are_read_in_the_zone_that_is_named(line: Line) -> None:
     told = log(line, "A,Mail,2026-07-01T12:00:00", "A,Close,2026-01-01 12:00", timezone="Europe/Rome")
     assert told["facts"] == 2

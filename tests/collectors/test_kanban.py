@@ -7,7 +7,7 @@ import pytest
 
 from exporter.contract import Refusal, StartupError
 from tests.collectors.asking import configure, facts, head, order, refusal, refused, started
-from tests.line import Line
+from tests.line import NOW, Line
 
 USED = [(5, 0, 0.0, 5), (5, 4, 0.8, 1), (5, 5, 1.0, 0), (4, 5, 1.25, 0), (0, 0, 0.0, 0), (0, 1, 1.0, 0)]
 
@@ -53,6 +53,16 @@ def test_queued_are_those_that_may_be_pulled(line: Line) -> None:
     assert line.metrics()['tcps_kanban_queued{bucket="cost"}'] == 2
     line.call("work_orders.cancel", id=two, reason="no")
     assert line.metrics()['tcps_kanban_queued{bucket="cost"}'] == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_order_that_changes_its_bucket_is_counted_in_the_new_one(line: Line, begun: bool) -> None:
+    row = {"item": "T-1", "created_at": NOW} | ({"started_at": NOW} if begun else {})
+    for bucket in ("cost", "security"):
+        line.call("work_orders.record", wholes=[row | {"bucket": bucket}])
+    shown = line.metrics()
+    family = "tcps_kanban_wip" if begun else "tcps_kanban_queued"
+    assert [shown[f'{family}{{bucket="{bucket}"}}'] for bucket in ("cost", "security")] == [0, 1]
 
 
 def test_the_limit_refuses_the_start_beyond_it_and_counts_that(line: Line) -> None:

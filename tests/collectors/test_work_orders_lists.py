@@ -96,7 +96,8 @@ def mixture(line: Line) -> list[dict[str, Any]]:
         line.call("kanban.set_limit", bucket=bucket, limit=None)
         for step in steps:
             line.call(f"work_orders.{step}", id=one, **({"reason": "x"} if step == "cancel" else {}))
-    order(line, dependencies=["WO-1"], sku_id="sku-1")
+    for age in (0, 18 * HOUR + 1, 8 * DAY):
+        order(line, dependencies=["WO-1"], bucket="security", sku_id="sku-1", occurred_at=NOW - age)
     found: list[dict[str, Any]] = ask(line, "work_orders.find", limit=500)["work_orders"]
     return found
 

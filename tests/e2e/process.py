@@ -81,7 +81,7 @@ class Service:
 
     def __init__(
         self, folder: Path, *arguments: str, env: Mapping[str, str] | None = None, wrapper: Sequence[str] = (),
-        program: Path = COMMAND,
+        program: Path = COMMAND, stdout: int | None = None,
     ):  # fmt: skip
         self.folder, self.database = folder, folder / "tcps.db"
         self.errors = folder / "stderr.txt"
@@ -90,7 +90,8 @@ class Service:
         self._http.trust_env = False
         line = [*wrapper, str(program), "serve", "--port", "0", *arguments]
         with (folder / "stdout.txt").open("ab") as out, self.errors.open("wb") as err:
-            self.process = subprocess.Popen(line, cwd=folder, env=environment(env), stdout=out, stderr=err)
+            into = out if stdout is None else stdout
+            self.process = subprocess.Popen(line, cwd=folder, env=environment(env), stdout=into, stderr=err)
 
     def ready(self, seconds: float = 20) -> Self:
         """Itself, once its views hold the whole ledger."""

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import requests
 
 from tests.e2e.process import Service, parsed
 
+Launch = Callable[..., Service]
 WRITERS = 8
 ROUNDS = 4
 SETTINGS = {"TCPS_BUCKETS__RELIABILITY__LIMIT": "unlimited", "TCPS_REFRESH_INTERVAL": "100ms"}
@@ -141,12 +141,12 @@ def numbers_follow_from_the_ledger(service: Service, greatest: dict[str, float])
     assert samples['tcps_work_order_lead_time_seconds_count{bucket="reliability"}'] == counts["work_orders.completed"]
 
 
-def test_kill_9_at_random_moments_loses_doubles_and_lowers_nothing(tmp_path: Path) -> None:
+def test_kill_9_at_random_moments_loses_doubles_and_lowers_nothing(launch: Launch) -> None:
     dice = random.Random(7)
     acknowledged: list[tuple[str, str]] = []
     greatest: dict[str, float] = {}
     for number in range(ROUNDS):
-        service = Service(tmp_path, env=SETTINGS).ready()
+        service = launch(env=SETTINGS)
         load = Load(service, f"round{number}")
         time.sleep(dice.uniform(0.15, 1.0))
         service.kill()
@@ -154,7 +154,7 @@ def test_kill_9_at_random_moments_loses_doubles_and_lowers_nothing(tmp_path: Pat
         assert load.acknowledged
         acknowledged += load.acknowledged
         greatest |= load.greatest
-        service = Service(tmp_path, env=SETTINGS).ready()
+        service = launch(env=SETTINGS)
         for label, body in load.asked.items():
             again = service.ask("POST", "/api/work-orders", json=body, headers={"Idempotency-Key": label})
             assert again.status_code == 201
@@ -164,7 +164,7 @@ def test_kill_9_at_random_moments_loses_doubles_and_lowers_nothing(tmp_path: Pat
         service.kill() if number % 2 else service.stop()
 
 
-def test_sigterm_under_load_loses_nothing_and_exits_0(launch: Callable[..., Service]) -> None:
+def test_sigterm_under_load_loses_nothing_and_exits_0(launch: Launch) -> None:
     service = launch(env=SETTINGS)
     load = Load(service, "drained")
     time.sleep(1)
@@ -177,9 +177,7 @@ def test_sigterm_under_load_loses_nothing_and_exits_0(launch: Callable[..., Serv
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_service_ends_at_once_though_clients_keep_connections(
-    number: int, launch: Callable[..., Service]
-) -> None:
+def test_an_idle_service_ends_at_once_though_clients_keep_connections(number: int, launch: Launch) -> None:
     service = launch()
     with requests.Session() as kept:
         kept.get(f"{service.url}/api/health/live", timeout=5)
@@ -190,7 +188,7 @@ def test_an_idle_service_ends_at_once_though_clients_keep_connections(
     assert "Traceback" not in service.stderr()
 
 
-def test_a_request_that_has_begun_is_answered_before_the_end(launch: Callable[..., Service]) -> None:
+def test_a_request_that_has_begun_is_answered_before_the_end(launch: Launch) -> None:
     service = launch()
     begun = threading.Event()
 

@@ -190,6 +190,27 @@ def test_a_plugin_that_works_is_shown_beside_the_others(launch: Launch, tmp_path
     assert service.get("/api/health").json()["status"] == "ok"
 
 
+@pytest.mark.parametrize("reader", ["gone", "asleep"])
+def test_a_log_that_nobody_reads_holds_up_nobody(reader: str, tmp_path: Path) -> None:
+    """As behind `| head -1`, or a pipe whose other end hangs: 64 KiB fit into it."""
+    end, log = os.pipe()
+    service = Service(tmp_path, stdout=log)
+    os.close(log)
+    if reader == "gone":
+        os.close(end)
+    try:
+        service.ready()
+        for _ in range(100):
+            service.create(description="x" * 2000, sku_id="s" * 200)
+        lost = service.samples()['tcps_sink_failures_total{sink="stdout"}']
+        assert (lost > 0) == (reader == "gone")
+        assert service.refresh()["overview"]["total_work_orders"] == 100
+    finally:
+        service.stop(5)
+        if reader == "asleep":
+            os.close(end)
+
+
 FULL = 'mkdir -p disk && mount -t tmpfs -o size={size} none disk && exec "$@"'
 
 

@@ -277,6 +277,18 @@ def test_import_of_a_table_over_rest_counts_what_it_took(service: Service) -> No
     assert (again["outcome"], again["facts"]) == ("duplicate", 0)
 
 
+@pytest.mark.parametrize("ending", [b"\xff\xfe,1000\n", b'"never closed,1000\n'], ids=["no text", "a quote left open"])
+def test_a_file_that_breaks_off_leaves_nothing_behind(ending: bytes, service: Service) -> None:
+    before = len(service.facts())
+    rows = b"".join(b"broken-%d,1000\n" % number for number in range(600))
+    answer = service.ingest(b"id,created_at\n" + rows + ending)
+    if answer.status_code == 200:  # what can be understood is taken in, and what can't is told
+        assert (answer.json()["facts"], answer.json()["rejected_rows"]) == (600, 1)
+    else:
+        assert answer.status_code == 400
+        assert len(service.facts()) == before
+
+
 def test_health_tells_of_every_part(service: Service) -> None:
     health = service.get("/api/health").json()
     assert health.keys() >= {"status", "timestamp", "uptime_seconds", "metrics_count", "services", "sse_clients"}

@@ -115,7 +115,9 @@ def test_a_file_may_be_longer_than_a_body_but_not_than_max_ingest(chunked: bool,
         return pieces(text) if chunked else text
 
     assert service.ingest(file(7000)).json()["outcome"] == "accepted"
+    before = len(service.facts())
     assert refused(service.ingest(file(9000)), 413, "too_large")["message"]
+    assert len(service.facts()) == before
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])

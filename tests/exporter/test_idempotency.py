@@ -171,7 +171,7 @@ def test_of_the_same_file_sent_again_while_it_is_taken_in_one_is_taken_in(notes:
             if fails:
                 raise Conflict("not now")
             done.append(name)
-            return name.encode()
+            return f'"{name}"'.encode()
 
         return notes.service.commands.answer_once("POST /door", take, "me", "k")
 
@@ -180,7 +180,7 @@ def test_of_the_same_file_sent_again_while_it_is_taken_in_one_is_taken_in(notes:
     third = gevent.spawn(send, "third")
     gevent.joinall([first, second, third])
     assert isinstance(first.exception, Conflict)
-    assert (second.value, third.value, done) == (b"second", b"second", ["second"])
+    assert (second.value, third.value, done) == (b'"second"', b'"second"', ["second"])
 
 
 def test_a_key_is_free_after_a_door_that_failed(notes: Plugged) -> None:

@@ -214,16 +214,21 @@ def test_one_that_falls_sick_harms_no_other(tmp_path: Path, name: str) -> None:
     line.close()
 
 
-def test_a_number_that_is_too_old_to_show_is_shown_as_fresh_nowhere(line: Line) -> None:
+def test_a_document_that_joins_a_stale_one_is_stale_and_then_does_without(line: Line) -> None:
+    def overview() -> tuple[bool, int | None]:
+        document = line.document("overview")
+        return document["stale"], document["open_andons"]
+
     line.call("andon.raise", failure_type="test_failure", sku_id="a")
-    assert line.document("overview")["open_andons"] == 1
+    assert overview() == (False, 1)
     line.service.fold.views["andon"].read = None  # type: ignore[method-assign, assignment]
     line.call("andon.raise", failure_type="test_failure", sku_id="b")
-    line.now += MINUTE + 1
-    documents = line.service.snapshots.collect().documents
-    assert documents["andon"] is None
-    overview = documents["overview"]
-    assert overview is None or overview.stale or overview.value.open_andons is None
+    line.now += MINUTE
+    assert overview() == (True, 1)
+    line.now += 1
+    assert overview()[1] is None
+    del line.service.fold.views["andon"].read
+    assert overview() == (False, 2)
 
 
 # --- snapshots ---------------------------------------------------------------------------------------------------
