@@ -38,23 +38,23 @@ class WorkOrders(View):
         before, now = data.before, data.now
         if before is None:
             self.total.add(1)
-        else:
+            self._watch(now)
+        elif _due(before) != _due(now):
             self._watch(before, withdraw=True)
-            self.active -= before.status == "in_progress"
-        self._watch(now)
-        self.active += now.status == "in_progress"
+            self._watch(now)
+        self.active += (now.status == "in_progress") - (before is not None and before.status == "in_progress")
         self.completed.add((now.completed_at is not None) - (before is not None and before.completed_at is not None))
         self.reopened.add(now.reopened - (before.reopened if before else 0))
 
     def _watch(self, order: Standing, withdraw: bool = False) -> None:
-        deadline = order.sla_deadline_at
-        if deadline is None or order.status not in OPEN:
+        due = _due(order)
+        if due is None:
             return
-        warning = warning_at(order.created_at, deadline)
-        for moments, moment in ((self.deadlines, deadline), (self.warnings, warning)):
-            known = moments.get(order.bucket)
+        bucket, created, deadline = due
+        for moments, moment in ((self.deadlines, deadline), (self.warnings, warning_at(created, deadline))):
+            known = moments.get(bucket)
             if known is None:
-                known = moments[order.bucket] = Moments()
+                known = moments[bucket] = Moments()
             if withdraw:
                 known.withdraw(moment)
             else:
@@ -74,3 +74,10 @@ class WorkOrders(View):
                 "tcps_work_orders_sla_warning": warned,
             },
         )
+
+
+def _due(order: Standing) -> tuple[str, int, int] | None:
+    """What an open order is watched by. None: it has no deadline, or has ended."""
+    if order.sla_deadline_at is None or order.status not in OPEN:
+        return None
+    return order.bucket, order.created_at, order.sla_deadline_at
