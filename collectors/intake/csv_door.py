@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from msgspec import Meta
 
 from collectors.intake.tables import Rows, readable
-from exporter.contract import Actions, Invalid, Struct
+from exporter.contract import Actions, Conflict, Invalid, Struct
 
 BATCH = 250
 REPORTED = 1000
@@ -62,7 +62,6 @@ class Row(NamedTuple):
     line: int
     kind: str
     value: dict[str, Any]
-    bucket: str | None
 
 
 class _Bad(Exception):
@@ -145,14 +144,20 @@ def _log(rows: Rows, options: Options, reader: _Reader) -> Callable[[int, Sequen
     time = rows.column(options.time, "time")
     own_bucket = rows.column(options.bucket_column, "bucket_column") if options.bucket_column else None
     default = _option_bucket(reader, options)
+    unnamed = default or next(iter(reader.buckets))
 
     def understand(line: int, values: Sequence[str]) -> Row:
         doing = values[activity]
         name = reader.item(values[item], options.item)
-        bucket = default if own_bucket is None else reader.bucket(values[own_bucket], options.bucket_column or "")
+        bucket = default
+        if own_bucket is not None:
+            bucket = (
+                reader.bucket(values[own_bucket], options.bucket_column or "") or unnamed
+            )
         at = reader.time(values[time], options.time)
         what = WHAT[statuses[doing]] if doing in statuses else "noted"
-        return Row(line, "entries", {"item": name, "at": at, "what": what, "activity": doing}, bucket or default)
+        entry = {"item": name, "at": at, "what": what, "activity": doing, "bucket": bucket}
+        return Row(line, "entries", entry)
 
     return understand
 
@@ -182,7 +187,7 @@ def _wide(rows: Rows, options: Options, reader: _Reader) -> Callable[[int, Seque
             whole["sku_id"] = reader.item(cells["sku_id"], "sku_id")
         if "status" in cells:
             whole |= _status(cells["status"], whole)
-        return Row(line, "wholes", whole, None)
+        return Row(line, "wholes", whole)
 
     return understand
 
@@ -237,7 +242,7 @@ def _take(actions: Actions, batch: list[Row], result: Imported, options: Options
         return
     try:
         recorded = actions.call("work_orders.record", _record(batch), by)
-    except Invalid as refusal:
+    except (Invalid, Conflict) as refusal:
         if len(batch) == 1:
             _reject(result, batch[0].line, refusal.field or "", refusal.message)
             return
@@ -252,7 +257,6 @@ def _record(batch: list[Row]) -> dict[str, Any]:
     return {
         "entries": [row.value for row in batch if row.kind == "entries"],
         "wholes": [row.value for row in batch if row.kind == "wholes"],
-        "buckets": {row.value["item"]: row.bucket for row in reversed(batch) if row.bucket},
     }
 
 

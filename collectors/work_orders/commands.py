@@ -170,6 +170,9 @@ def settle(
 ) -> Standing:  # fmt: skip
     """Derives the order anew from all its events, given in the order of time, and says so in a fact."""
     now = rules.standing(events, order, sla_hours(tx, order.bucket))
+    if now.status in rules.OPEN and order.bucket not in tx.settings.table("buckets"):
+        message = f"{ids.name('WO', order.no)} is in the bucket {order.bucket}, which the configuration no longer has"
+        raise Conflict(message, code="invalid_state", field="bucket", details={"bucket": order.bucket})
     fields = ("status", "current_stage", "created_at", "started_at", "completed_at", "cancelled_at", "sla_deadline_at")
     tx.run(sql.SETTLE, n=order.no, reopened=now.reopened, **{name: getattr(now, name) for name in fields})
     emit(tx, what, order.no, before or stood(order), now, at, detail)
@@ -191,7 +194,7 @@ def _happen(tx: Transaction, order: Any, what: str, occurred_at: int | str | Non
 
 
 def _may_start(tx: Transaction, order: Any) -> None:
-    if order.status == "blocked" and (waits_for := tx.all(sql.OPEN_DEPENDENCIES, n=order.no)):
+    if waits_for := tx.all(sql.OPEN_DEPENDENCIES, n=order.no):
         names = [ids.name("WO", row.depends_on) for row in waits_for]
         message = f"{ids.name('WO', order.no)} waits for {', '.join(names)}"
         raise Conflict(message, code="blocked_by_dependencies", details={"dependencies": names})

@@ -68,6 +68,7 @@ class Entry(Struct):
     at: int
     what: Literal["created", "noted", "queued", "blocked", "started", "completed", "cancelled"] = "noted"
     activity: str = ""
+    bucket: Name | None = None
 
 
 class Whole(Struct):
@@ -85,11 +86,10 @@ class Whole(Struct):
 
 
 class Record(Struct):
-    """`entries` belong to items that may be new; those come into being in `bucket`."""
+    """`entries` belong to items that may be new. An item's first event, by time, says in which bucket it is."""
 
     entries: list[Entry] = []
     wholes: list[Whole] = []
-    buckets: dict[str, str] = {}
 
 
 class Recorded(Struct):

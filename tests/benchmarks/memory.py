@@ -1,6 +1,5 @@
 """Resident memory of the service while nobody asks it anything."""
 
-import json
 import time
 from collections.abc import Iterator
 
@@ -34,7 +33,7 @@ def _told(service: Service) -> int:
     known, since, deadline = 0, time.monotonic(), time.monotonic() + PATIENCE
     while time.monotonic() < deadline and (not known or time.monotonic() - since < TOLD):
         time.sleep(0.5)
-        told = int(json.loads(service.ask("POST", "/api/metrics/refresh")[2])["overview"]["total_work_orders"])
+        told = int(service.refreshed()["overview"]["total_work_orders"])
         if told > known + 5:
             known, since = told, time.monotonic()
     say(f"memory: the demo has told its history of {known:,} orders")

@@ -28,6 +28,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def held(pid: int, field: str = "VmRSS") -> float:
+    """MB of memory that a process holds; the most it has held: VmHWM. 0: it has ended."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), 0) * 1024 / 1e6
+
+
 class Process:
     """A Python module that runs until the `with` ends, its output in a file."""
 
@@ -58,9 +64,7 @@ class Process:
             raise RuntimeError(f"{self.output.stem} ended with {self._popen.returncode}: {tail}")
 
     def memory(self, field: str = "VmRSS") -> float:
-        """MB that it holds; the most it held: VmHWM."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024 / 1e6
+        return held(self.pid, field)
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
@@ -121,6 +125,10 @@ class Service(Web):
     def __init__(self, database: Path | None, *flags: str):
         named = ("--database", f"sqlite:///{database}") if database else ()
         super().__init__("exporter", "serve", *named, *flags, "--port", name="service")
+
+    def refreshed(self) -> Any:
+        """All documents as of now; those of /api/metrics are up to refresh_interval old."""
+        return json.loads(self.ask("POST", "/api/metrics/refresh")[2])
 
 
 def run(*arguments: str) -> str:

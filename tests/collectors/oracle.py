@@ -52,6 +52,10 @@ def stands(events: list[Event]) -> Standing:
     return Standing(status, told[0].at, min(starts, default=None), max(ends, default=None), again)
 
 
+def _place(event: Event) -> tuple[int, int, str]:
+    return event.at, OF_ONE_MOMENT.index(event.what), event.detail
+
+
 @dataclass
 class Order:
     id: str
@@ -118,10 +122,12 @@ class Oracle:
         order.events.append(event)
         self.fact()
 
-    def recorded(self, item: str, bucket: str, events: list[Event]) -> int:
+    def recorded(self, item: str, bucket: str | None, events: list[Event]) -> int:
         """How many were new. Identity is (item, activity, time)."""
         order = next((one for one in self.orders.values() if one.external_id == item), None)
         new = 0
+        if order and bucket and min([*events, *order.events], key=_place) not in order.events:
+            order.bucket = bucket  # an item is where its first event says
         for event in events:
             known = {(each.at, each.detail) for each in order.events} if order else set()
             if (event.at, event.detail) in known:
@@ -130,7 +136,7 @@ class Oracle:
             if order:
                 self.happened(order, event)
             else:
-                order = self.order(bucket, item, event)
+                order = self.order(bucket or next(iter(BUCKETS)), item, event)
         return new
 
     def whole(self, item: str, bucket: str | None, events: list[Event]) -> bool:

@@ -146,7 +146,6 @@ def test_buckets_come_from_an_option_or_a_column(line: Line) -> None:
     assert {n: one["bucket"] for n, one in orders(line).items()} == {"A": "cost", "B": "security", "C": "compliance"}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: the row that is told first decides")
 def test_the_first_event_of_an_item_decides_its_bucket_in_whatever_order(line: Line) -> None:
     """Contract, section 3: "the first event of an item creates it; --bucket NAME or --bucket-column"."""
     for row in ("A,Start,2000,cost", "A,Mail,1000,security"):

@@ -187,7 +187,6 @@ def test_an_empty_bucket_may_leave_the_configuration(line: Line) -> None:
     assert refused(line, "kanban.set_limit", bucket="cost", limit=1) == "404 not_found"
 
 
-@pytest.mark.xfail(strict=True, raises=StartupError, reason="defect: reopen takes up an order whose bucket is gone")
 def test_no_command_keeps_the_line_from_starting_again(line: Line) -> None:
     """Its bucket was taken out while it was completed; reopened, it refuses every start from then on."""
     emptied(line)

@@ -137,7 +137,6 @@ TOLD_ELSEWHERE = {
 }
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="defect: start asks blocked orders only")
 @pytest.mark.parametrize("body", TOLD_ELSEWHERE.values(), ids=TOLD_ELSEWHERE)
 def test_what_is_said_to_be_queued_elsewhere_still_waits_for_others(line: Line, body) -> None:
     """Contract, section 3: start checks "dependencies (409 blocked_by_dependencies)"."""
@@ -148,7 +147,6 @@ def test_what_is_said_to_be_queued_elsewhere_still_waits_for_others(line: Line, 
     assert refused(line, "work_orders.start", id=two) == "409 blocked_by_dependencies"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="defect: recording._tell dates it by the old completion")
 def test_what_is_taken_up_again_elsewhere_blocks_from_then_on(line: Line) -> None:
     """Contract, section 2: "event time drives every number"."""
     one = order(line, external_id="A")
