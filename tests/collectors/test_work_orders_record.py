@@ -201,3 +201,9 @@ def test_a_sum_never_falls_when_history_shortens_it(line: Line) -> None:
         for family in ("lead", "cycle"):
             assert shown[f'tcps_work_order_{family}_time_seconds_sum{{bucket="reliability"}}'] == 5 * 3600
         assert times(line) == (hours, hours)
+
+
+def test_a_wide_row_keeps_what_trackers_noted(line: Line) -> None:
+    record(line, entry("noted", 2))
+    whole(line, started_at=START + HOUR)
+    assert "noted there" in [moment["detail"] for moment in item(line)["history"]]

@@ -93,6 +93,21 @@ class Service:
             into = out if stdout is None else stdout
             self.process = subprocess.Popen(line, cwd=folder, env=environment(env), stdout=into, stderr=err)
 
+    def __enter__(self) -> Self:
+        """Itself, once it is ready; leaving the block ends it cleanly, unless it was ended inside."""
+        try:
+            return self.ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self.running():
+                self.stop()
+        finally:
+            self.kill()
+
     def ready(self, seconds: float = 20) -> Self:
         """Itself, once its views hold the whole ledger."""
         self.answering(seconds)
@@ -179,6 +194,11 @@ class Service:
             if page["next_cursor"] is None:
                 return found
             params["cursor"] = page["next_cursor"]
+
+    def has_told_its_history(self) -> bool:
+        """Whether a demo line has come to this very day."""
+        newest = self.get("/api/work-orders", limit=1).json()["work_orders"]
+        return bool(newest) and newest[0]["created_at"] > now() - 2 * HOUR
 
     def kill(self) -> None:
         """As a power cut would end it."""

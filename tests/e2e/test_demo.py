@@ -4,30 +4,21 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.process import HOUR, Service, now, wait_until
+from tests.e2e.process import Service, now, wait_until
 
 COUNTS = ("overview.total_work_orders", "overview.throughput_per_hour", "kanban.total_wip")
 MAY_BE_NULL = ("quality", "kaizen", "overview.quality_gate_pass_rate", "overview.system_health.quality")
 
 
-class Demo:
-    """A service whose temporary files go to `folder`, once its documents hold numbers."""
+class Demo(NamedTuple):
+    """The service, and the folder for its temporary files."""
 
-    def __init__(self, folder: Path):
-        self.temporary = folder / "temporary"
-        self.temporary.mkdir()
-        env = {"TMPDIR": str(self.temporary), "TCPS_DEMO_PACE": "600", "TCPS_REFRESH_INTERVAL": "1s"}
-        self.service = Service(folder, "--demo", env=env).ready()
-        wait_until(self._told, "numbers in every document, of a history that reaches to now", 60)
-
-    def _told(self) -> bool:
-        newest = self.service.get("/api/work-orders", limit=1).json()["work_orders"]
-        up_to_now = bool(newest) and newest[0]["created_at"] > now() - 2 * HOUR
-        return up_to_now and not unmeasured(self.service.refresh())
+    service: Service
+    temporary: Path
 
 
 def unmeasured(value: Any, path: str = "") -> list[str]:
@@ -42,10 +33,13 @@ def unmeasured(value: Any, path: str = "") -> list[str]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("demo"))
-    yield demo
-    if demo.service.running():
-        demo.service.stop()
+    """Once its documents hold numbers, of a history that reaches to now."""
+    folder, temporary = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("temporary")
+    env = {"TMPDIR": str(temporary), "TCPS_DEMO_PACE": "600", "TCPS_REFRESH_INTERVAL": "1s"}
+    with Service(folder, "--demo", env=env) as service:
+        wait_until(service.has_told_its_history, "a history that reaches to now", 60)
+        wait_until(lambda: not unmeasured(service.refresh()), "numbers in every document", 10)
+        yield Demo(service, temporary)
 
 
 def test_every_document_holds_numbers(demo: Demo) -> None:

@@ -46,10 +46,8 @@ def make(tree: Path, verb: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="module")
 def service(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("served"), program=tree / ".venv/bin/tcps-exporter")
-    yield service.ready()
-    if service.running():
-        service.stop()
+    with Service(tmp_path_factory.mktemp("served"), program=tree / ".venv/bin/tcps-exporter") as service:
+        yield service
 
 
 def test_its_command_is_a_route_and_its_document_counts(service: Service) -> None:
@@ -89,9 +87,8 @@ def test_its_facts_count_again_after_a_restart_without_a_checkpoint(service: Ser
     service.post("/api/coffee")
     cups = service.refresh()["coffee"]["cups"]
     service.kill()
-    again = Service(service.folder, program=tree / ".venv/bin/tcps-exporter").ready()
-    assert again.refresh()["coffee"]["cups"] == cups
-    again.stop()
+    with Service(service.folder, program=tree / ".venv/bin/tcps-exporter") as again:
+        assert again.refresh()["coffee"]["cups"] == cups
 
 
 def test_no_rule_of_the_house_needs_a_word_about_it(tree: Path) -> None:

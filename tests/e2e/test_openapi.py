@@ -99,14 +99,13 @@ class Described:
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     buckets = {f"TCPS_BUCKETS__{name}__LIMIT": "none" for name in ("RELIABILITY", "SECURITY", "COST", "COMPLIANCE")}
-    service = Service(tmp_path_factory.mktemp("described"), env=buckets).ready()
-    described = Described(service)
-    service.ingest(b"id,created_at,started_at,completed_at\nI-0,1000,2000,3000\n")
-    described.example("POST", "/api/work-orders/{id}/complete")
-    service.cord()
-    service.refresh()
-    yield described
-    service.stop()
+    with Service(tmp_path_factory.mktemp("described"), env=buckets) as service:
+        described = Described(service)
+        service.ingest(b"id,created_at,started_at,completed_at\nI-0,1000,2000,3000\n")
+        described.example("POST", "/api/work-orders/{id}/complete")
+        service.cord()
+        service.refresh()
+        yield described
 
 
 def test_it_is_a_valid_openapi_document(described: Described) -> None:
@@ -188,14 +187,11 @@ def test_refusals_by_state_are_described(described: Described) -> None:
 
 
 def test_lists_and_documents_hold_what_is_described_when_empty(tmp_path: Path) -> None:
-    service = Service(tmp_path).ready()
-    try:
+    with Service(tmp_path) as service:
         empty = Described(service)
         for method, path in empty.operations:
             if method == "GET" and "{" not in path:
                 empty.conforms(service.get(path), method, path)
-    finally:
-        service.stop()
 
 
 def test_names_in_paths_and_keys_are_described(described: Described) -> None:

@@ -69,7 +69,8 @@ def _record(random: Random, line: Line) -> tuple[str, dict[str, Any]]:
         }
         for _ in range(random.randint(1, 6))
     ]
-    return "work_orders.record", {"entries": entries, "buckets": {"item 3": "cost", "item 4": "security"}}
+    buckets = {"item 3": "cost", "item 4": "security"}
+    return "work_orders.record", {"entries": [entry | {"bucket": buckets.get(entry["item"])} for entry in entries]}
 
 
 def _tell_whole(random: Random, line: Line) -> tuple[str, dict[str, Any]]:
