@@ -45,6 +45,9 @@ class Service:
         self.ledger = Ledger(registry.facts, self._committed)
         self.store = Store(settings["database"], settings["write_queue"], self.ledger)
         self.commands = Commands(registry, self.store, self.ledger, settings, now, self._refused)
+        self.fold = Fold(registry, self.store, self.ledger, settings, now, self._fold_failed)
+        self.snapshots = Snapshots(registry, self.fold, settings, now, self._read_failed)
+        self.telemetry = Telemetry(list(registry.metrics.values()), self._values, self.ledger)
 
     def open(self) -> None:
         """Migrates, reads the ledger's head and lets the collectors prepare. Raises: StartupError."""
@@ -58,9 +61,6 @@ class Service:
         except ValueError as error:
             raise StartupError(f"{self.store.path} is damaged: {error}; restore a backup") from error
         self.commands.prepare([c.prepare for c in self.registry if c.prepare], "configuration")
-        self.fold = Fold(self.registry, self.store, self.ledger, self.settings, self.now, self._fold_failed)
-        self.snapshots = Snapshots(self.registry, self.fold, self.settings, self.now, self._read_failed)
-        self.telemetry = Telemetry(list(self.registry.metrics.values()), self._values, self.ledger.born_at)
         self.state = "folding"
 
     def examine(self) -> list[str]:
@@ -93,8 +93,7 @@ class Service:
         if folded:
             self._checkpoint()
         self.store.close()
-        if hasattr(self, "telemetry"):
-            self.telemetry.close()
+        self.telemetry.close()
         if self.log:
             self.log.close()
 
@@ -102,7 +101,7 @@ class Service:
     def progress(self) -> float:
         """How much of the ledger is folded, 0 to 1."""
         head = self.ledger.head
-        return self.fold.seq / head if head and hasattr(self, "fold") else 0.0
+        return self.fold.seq / head if head else 0.0
 
     def require_ready(self) -> None:
         """Raises: Unavailable with the progress, until the views hold the whole ledger."""

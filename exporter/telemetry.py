@@ -30,6 +30,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from exporter import __version__
 from exporter.contract import Metric, Values
+from exporter.ledger import Ledger
 from exporter.measures import Buckets
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,12 +38,12 @@ Source = Callable[[], Mapping[str, Values]]
 
 
 class Telemetry:
-    """`values` gives the newest numbers by metric name; sums count from `born_at` (ms), when the ledger began."""
+    """`values` gives the newest numbers by metric name; sums count from when the ledger began."""
 
-    def __init__(self, metrics: list[Metric], values: Source, born_at: int):
+    def __init__(self, metrics: list[Metric], values: Source, ledger: Ledger):
         self._registry = CollectorRegistry()
         histograms = [metric for metric in metrics if metric.kind == "histogram"]
-        reader = _Reader(values, histograms, born_at, self._registry)
+        reader = _Reader(values, histograms, ledger, self._registry)
         resource = {"service.name": "tcps-exporter", "service.version": __version__}
         resource["service.instance.id"] = socket.gethostname()
         self._provider = MeterProvider([reader], resource=Resource(resource), shutdown_on_exit=False)
@@ -67,9 +68,13 @@ class Telemetry:
 class _Reader(PrometheusMetricReader):
     """Appends the histograms of the views, and dates sums from the ledger's birth: a restart is no new beginning."""
 
-    def __init__(self, values: Source, histograms: list[Metric], born_at: int, registry: CollectorRegistry):
+    def __init__(self, values: Source, histograms: list[Metric], ledger: Ledger, registry: CollectorRegistry):
         super().__init__(registry=registry, scope_info_enabled=False)
-        self._values, self._histograms, self._born = values, histograms, born_at * 1_000_000
+        self._values, self._histograms, self._ledger = values, histograms, ledger
+
+    @property
+    def _born(self) -> int:
+        return self._ledger.born_at * 1_000_000
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         resources = [self._extend(resource) for resource in metrics_data.resource_metrics]

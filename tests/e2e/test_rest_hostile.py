@@ -301,6 +301,15 @@ def test_broken_http_is_refused_and_harms_nobody(pieces: tuple[bytes, ...], serv
     assert not answer or 400 <= int(answer.split()[1]) < 500, answer[:300]
 
 
+@pytest.mark.parametrize("size", [b"z", b"-1", b"0x2", b"", b"f" * 40], ids=repr)
+def test_what_follows_a_broken_chunk_is_no_request(size: bytes, service: Service) -> None:
+    """Otherwise a body that a proxy lets through could hold a request that the proxy never saw."""
+    hidden = b"GET /api/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = raw(service, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", size + b"\r\n" + hidden + hidden)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"status"' not in answer
+
+
 def test_a_database_that_took_all_this_starts_again(
     service: Service, launch: Callable[..., Service], tmp_path: Path
 ) -> None:
