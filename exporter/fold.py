@@ -30,7 +30,7 @@ READ_CHECKPOINTS = Statement(sa.select(*_kept))
 DROP_CHECKPOINTS = Statement(sa.delete(CHECKPOINT))
 KEEP_CHECKPOINT = Statement(sa.insert(CHECKPOINT))
 
-PAGE = 2000  # facts folded before others are let run
+PAGE = 4000  # facts folded before others are let run
 EVERY_FACTS = 50_000
 
 Handler = Callable[[Fact], None]
@@ -130,12 +130,13 @@ class Fold:
             seq, kind = row[0], row[1]
             if seq != self.seq + 1:
                 raise LedgerGap(f"fact {self.seq + 1} is missing in the ledger, {seq} comes next")
-            if handlers.get(kind):
+            concerned = handlers.get(kind)
+            if concerned:
                 try:
                     fact = decode(row)
                 except msgspec.MsgspecError as error:
                     raise LedgerGap(f"fact {seq} ({kind}) can't be read: {error}") from error
-                each = iter(handlers[kind])
+                each = iter(concerned)
                 for handler in each:
                     try:
                         handler(fact)

@@ -26,6 +26,7 @@ ORDER = sa.Table(
     sa.Column("reopened", sa.Integer, nullable=False),
     sa.Index("work_order_newest", "created_at", "no"),
     sa.Index("work_order_queue", "status", "bucket", "priority", "created_at"),
+    sa.Index("work_order_status", "status", "created_at", "no"),
     sa.Index("work_order_bucket", "bucket", "created_at"),
     sa.Index("work_order_sku", "sku_id"),
     sa.Index("work_order_started", "started_at"),

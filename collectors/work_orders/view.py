@@ -43,8 +43,11 @@ class WorkOrders(View):
             self._watch(before, withdraw=True)
             self._watch(now)
         self.active += (now.status == "in_progress") - (before is not None and before.status == "in_progress")
-        self.completed.add((now.completed_at is not None) - (before is not None and before.completed_at is not None))
-        self.reopened.add(now.reopened - (before.reopened if before else 0))
+        completed = (now.completed_at is not None) - (before is not None and before.completed_at is not None)
+        reopened = now.reopened - (before.reopened if before else 0)
+        if completed or reopened:
+            self.completed.add(completed)
+            self.reopened.add(reopened)
 
     def _watch(self, order: Standing, withdraw: bool = False) -> None:
         due = _due(order)

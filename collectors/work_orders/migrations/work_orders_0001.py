@@ -36,6 +36,7 @@ def upgrade() -> None:
     op.create_index("work_order_queue", "work_order", ["status", "bucket", "priority", "created_at"], unique=False)
     op.create_index("work_order_sku", "work_order", ["sku_id"], unique=False)
     op.create_index("work_order_started", "work_order", ["started_at"], unique=False)
+    op.create_index("work_order_status", "work_order", ["status", "created_at", "no"], unique=False)
     op.create_table(
         "work_order_dependency",
         sa.Column("no", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -61,6 +62,7 @@ def downgrade() -> None:
     op.drop_index("work_order_dependents", table_name="work_order_dependency")
     op.drop_table("work_order_dependency")
     op.drop_index("work_order_started", table_name="work_order")
+    op.drop_index("work_order_status", table_name="work_order")
     op.drop_index("work_order_sku", table_name="work_order")
     op.drop_index("work_order_queue", table_name="work_order")
     op.drop_index("work_order_newest", table_name="work_order")
