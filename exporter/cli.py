@@ -63,7 +63,7 @@ def _root(plugins: registry.Registry) -> click.Group:
 
 
 def _config(command: Callable[..., Any]) -> Callable[..., Any]:
-    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    path = click.Path(path_type=Path)
     return click.option("--config", type=path, envvar="TCPS_CONFIG", help="A TOML file of settings.")(command)
 
 
@@ -119,8 +119,11 @@ def _check(plugins: registry.Registry) -> click.Command:
     @_config
     def check(config: Path | None, database: str | None) -> None:
         settings = configured(plugins.settings, config, flags={"database": database})
-        if not Path(path_of(settings["database"])).exists():
-            click.echo(f"ok: {len(plugins.collectors)} collectors; serve will begin {path_of(settings['database'])}")
+        path = Path(path_of(settings["database"]))
+        if not path.exists():
+            if not os.access(path.parent, os.W_OK):
+                fail(f"can't create {path}: its folder is missing or may not be written; name another --database")
+            click.echo(f"ok: {len(plugins.collectors)} collectors; serve will begin {path}")
             return
         service = Service(settings, plugins)
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -116,6 +117,17 @@ class Commands:
 
         self._store.write(work)
 
+    def rehearse(self, works: list[Callable[[Transaction], None]]) -> None:
+        """As `prepare`, to hear what it says; nothing stays written. Raises: what one of them raises."""
+
+        def work(rows: Rows) -> None:
+            for each in works:
+                each(_Transaction(rows, self, "check"))
+            raise _Rehearsed
+
+        with suppress(_Rehearsed):
+            self._store.write(work)
+
     def _write(self, name: str, by: str, work: Callable[[Rows], Any]) -> Any:
         try:
             return self._store.write(work)
@@ -150,6 +162,10 @@ class Commands:
     def ask(self, transaction: Transaction, command: str, subject: Mapping[str, Any]) -> None:
         for guard in self._guards.get(command, ()):
             guard.check(transaction, subject)
+
+
+class _Rehearsed(Exception):
+    """Undoes what was only tried."""
 
 
 class _Transaction(Transaction):

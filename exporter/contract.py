@@ -165,13 +165,16 @@ class Command:
 
 @dataclass(frozen=True)
 class Query:
-    """A resource read from the tables, true at once. `params` are the path's names and the query string's."""
+    """A resource read from the tables, true at once. `params` are the path's names and the query string's.
+
+    Without a `path` it is for other queries, which ask for it by its name.
+    """
 
     name: str
     run: Callable[[Any, Any], Any]
     params: type[msgspec.Struct]
     summary: str
-    path: str
+    path: str | None
     result: Any
     errors: tuple[tuple[int, str], ...] = ()
 
@@ -182,6 +185,10 @@ class Page(Protocol):
     rows: Rows
     settings: Settings
     now: int
+
+    def ask(self, query: str, **params: Any) -> Any:
+        """What another query answers, in the same look."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Registry:
         owners: dict[tuple[str, str], str] = {}
         for collector in self:
             routes = [(command.method, command.path) for command in collector.commands if command.path]
-            routes += [("GET", query.path) for query in collector.queries]
+            routes += [("GET", query.path) for query in collector.queries if query.path]
             for method, path in routes:
                 route = (method, _BRACES.sub("{}", path))
                 if route in owners:

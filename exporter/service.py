@@ -69,7 +69,12 @@ class Service:
         with self.store.read() as rows:
             if migrations.pending(rows, where):
                 return []  # a new or older database: serve begins or migrates it
-            return self.store.examine(rows) + self.ledger.examine(rows)
+            faults = self.store.examine(rows) + self.ledger.examine(rows)
+        try:
+            self.commands.rehearse([c.prepare for c in self.registry if c.prepare])
+        except StartupError as error:
+            faults.append(str(error))
+        return faults
 
     def catch_up(self) -> None:
         """Folds the ledger to its head and takes the first snapshot: from then on the service answers."""

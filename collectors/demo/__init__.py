@@ -13,7 +13,7 @@ COLLECTOR = Collector(
         ),
         Setting("demo_seed", "int", 1, "The same seed tells the same history.", minimum=0),
         Setting("demo_days", "int", 28, "Days of history that it begins with.", minimum=1, maximum=365),
-        Setting("demo_pace", "float", 20.0, "How many times faster it goes on.", minimum=1, maximum=1000),
+        Setting("demo_pace", "float", 40.0, "How many times faster it goes on.", minimum=1, maximum=1000),
     ),
     jobs=(Job("demo", 250, begin),),
 )  # fmt: skip

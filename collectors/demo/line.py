@@ -53,8 +53,9 @@ class Line:
         self._due: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self._waiting: list[str] = []
+        self._queued: dict[str, set[str]] = {}
+        self._held: dict[str, list[Any]] = {}
         self._full: set[str] = set()
-        self._empty: set[str] = set()
         self._refusal = ""
         self._pace = 1.0
         self._after(start, 0, self._demand)
@@ -112,22 +113,32 @@ class Line:
         )  # fmt: skip
         if order:
             self._waiting.append(order.id)
-            self._empty.discard(order.bucket)
-            self._after(at, 1, self._pull, order.bucket)
+            if order.status == "blocked":
+                self._held.setdefault(depends_on[0], []).append(order)
+            else:
+                self._line_up(at, order)
             if self._dice.random() < 0.015:
                 self._after(at, self._spread(6 * HOUR), self._cancel, order.id)
 
+    def _line_up(self, at: int, order: Any) -> None:
+        self._queued.setdefault(order.bucket, set()).add(order.id)
+        self._after(at, 1, self._pull, order.bucket)
+
     def _pull(self, at: int, bucket: str) -> None:
         """Looks at the board first; now and then somebody tries without."""
-        if bucket in self._empty or (bucket in self._full and self._dice.random() > 0.02):
+        queued = self._queued.get(bucket)
+        if not queued or (bucket in self._full and self._dice.random() > 0.02):
             return
         order = self._call("work_orders.pull", at, bucket=bucket)
         if order:
+            queued.discard(order.id)
             stages = list(self._actions.settings["stages"])
             self._after(at, self._spread(25 * MINUTE), self._reach, order.id, order.sku_id, stages)
             self._after(at, 1, self._pull, bucket)
+        elif self._refusal == "wip_limit_reached":
+            self._full.add(bucket)
         else:
-            (self._full if self._refusal == "wip_limit_reached" else self._empty).add(bucket)
+            queued.clear()  # somebody else was faster
 
     def _cancel(self, at: int, order: str) -> None:
         self._leave(at, self._call("work_orders.cancel", at, id=order, reason="no longer needed"))
@@ -136,8 +147,10 @@ class Line:
         """Where work ended there is room, and what waited for it may be pulled."""
         if order:
             self._full.discard(order.bucket)
-            self._empty.clear()
+            self._queued.setdefault(order.bucket, set()).discard(order.id)
             self._after(at, 1, self._pull, order.bucket)
+            for held in self._held.pop(order.id, ()):
+                self._line_up(at + 2, held)
 
     def _reach(self, at: int, order: str, sku: str, stages: list[str]) -> None:
         """The next stage, and what happens there."""

@@ -151,9 +151,7 @@ def _log(rows: Rows, options: Options, reader: _Reader) -> Callable[[int, Sequen
         name = reader.item(values[item], options.item)
         bucket = default
         if own_bucket is not None:
-            bucket = (
-                reader.bucket(values[own_bucket], options.bucket_column or "") or unnamed
-            )
+            bucket = reader.bucket(values[own_bucket], options.bucket_column or "") or unnamed
         at = reader.time(values[time], options.time)
         what = WHAT[statuses[doing]] if doing in statuses else "noted"
         entry = {"item": name, "at": at, "what": what, "activity": doing, "bucket": bucket}

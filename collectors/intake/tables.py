@@ -98,5 +98,5 @@ class Rows:
     def _malformed(self, error: Exception) -> Malformed:
         what = "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else f"can't be read: {error}"
         return Malformed(
-            f"the file, near line {max(1, self._line)}: {what}", field="file", details={"line": self._line}
+            f"the file, near line {max(1, self._line)}: {what}", field="file", details={"line": max(1, self._line)}
         )

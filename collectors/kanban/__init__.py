@@ -1,8 +1,8 @@
 """Kanban: how much work is in each bucket, and the limits that it may not pass."""
 
-from collectors.kanban import commands, facts, schema
+from collectors.kanban import commands, facts, queries, schema
 from collectors.kanban.view import ORDERS, Bucket, Kanban
-from exporter.contract import Collector, Command, Document, Guard, LimitReached, Metric, Settings
+from exporter.contract import Collector, Command, Document, Guard, LimitReached, Metric, Query, Settings
 
 
 def _buckets(settings: Settings) -> list[tuple[str, ...]]:
@@ -19,6 +19,12 @@ COLLECTOR = Collector(
         Command(
             "kanban.set_limit", commands.set_limit, commands.SetLimit, "Sets a bucket's WIP limit; null is unlimited.",
             method="PUT", path="/api/kanban/{bucket}", result=commands.Limit, errors=((404, "not_found"),),
+        ),
+    ),
+    queries=(
+        Query(
+            "kanban.board", queries.board, queries.Board, "Work in progress and limits of every bucket, now.",
+            "/api/kanban", dict[str, Bucket | int],
         ),
     ),
     guards=(Guard("work_orders.start", commands.keep_limit, LimitReached),),

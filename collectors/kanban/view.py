@@ -16,7 +16,7 @@ ORDERS = tuple(
 
 
 class Bucket(Struct):
-    """Unlimited: limit and available null, utilization 0."""
+    """How much is in progress, against the limit in force."""
 
     current: int
     limit: int | None
@@ -60,20 +60,21 @@ class Kanban(View):
             self.queued[order.bucket] = self.queued.get(order.bucket, 0) + by
 
     def read(self, now: int, documents: Mapping[str, Any]) -> Reading:
-        buckets = {name: self._bucket(name, limit) for name, limit in self.limits.items()}
-        total = sum(bucket.current for bucket in buckets.values())
+        buckets = {name: bucket(self.current.get(name, 0), limit) for name, limit in self.limits.items()}
+        total = sum(each.current for each in buckets.values())
         return Reading(
             document=buckets | {"total_wip": total},
             values={
-                "tcps_kanban_wip": {(name,): bucket.current for name, bucket in buckets.items()},
+                "tcps_kanban_wip": {(name,): each.current for name, each in buckets.items()},
                 "tcps_kanban_wip_limit": {(name,): limit for name, limit in self.limits.items()},
                 "tcps_kanban_queued": {(name,): self.queued.get(name, 0) for name in buckets},
             },
         )
 
-    def _bucket(self, name: str, limit: int | None) -> Bucket:
-        current = self.current.get(name, 0)
-        if limit is None:
-            return Bucket(current=current, limit=None, available=None, utilization=0.0)
-        used = current / limit if limit else float(current > 0)
-        return Bucket(current=current, limit=limit, available=max(0, limit - current), utilization=used)
+
+def bucket(current: int, limit: int | None) -> Bucket:
+    """Unlimited: limit and available null, utilization 0. A limit of 0 is fully used by any work."""
+    if limit is None:
+        return Bucket(current=current, limit=None, available=None, utilization=0.0)
+    used = current / limit if limit else float(current > 0)
+    return Bucket(current=current, limit=limit, available=max(0, limit - current), utilization=used)

@@ -44,7 +44,7 @@ COLLECTOR = Collector(
         _transition("progress", commands.progress, "Says which stage of the line it has reached.", doc.Progress),
         _transition(
             "complete", commands.complete, "Completes it.", doc.Transition,
-            (423, "line_stopped"), (409, "quality_gates_failed"),
+            (423, "line_stopped"),
         ),
         _transition("reopen", commands.reopen, "Takes a completed work order up again."),
         _transition("cancel", commands.cancel, "Says that it will not be done, and why.", doc.Cancel),
@@ -66,6 +66,7 @@ COLLECTOR = Collector(
             "work_orders.upcoming", queries.upcoming, queries.Next,
             "The levelled order: by priority inside a bucket, buckets in turn.", f"{_PATH}/next", doc.WorkOrders,
         ),
+        Query("work_orders.wip", queries.wip, queries.Nothing, "Work in progress by bucket.", None, dict[str, int]),
         Query(
             "work_orders.one", queries.one, queries.One, "One work order with its history.", _ONE, doc.WorkOrder,
             errors=((404, "not_found"),),

@@ -37,6 +37,10 @@ class One(Struct):
     id: str
 
 
+class Nothing(Struct):
+    """Asks for no more than it is."""
+
+
 class Next(Struct):
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
@@ -59,6 +63,11 @@ def one(page: Page, params: One) -> doc.WorkOrder:
     if order is None:
         raise NotFound(f"there is no work order {params.id}", field="id")
     return doc.work_order(page.rows, order, page.now)
+
+
+def wip(page: Page, params: Nothing) -> dict[str, int]:
+    """Work orders in progress by bucket; buckets without any are absent."""
+    return {row.bucket: row.orders for row in page.rows.all(sql.WIP)}
 
 
 def upcoming(page: Page, params: Next) -> doc.WorkOrders:

@@ -73,6 +73,9 @@ DROP_EVENTS = Statement(sa.delete(EVENT).where(_e.no == sa.bindparam("n")))
 IN_PROGRESS = Statement(
     sa.select(sa.func.count()).where(_o.status == "in_progress", _o.bucket == sa.bindparam("bucket"))
 )
+WIP = Statement(
+    sa.select(_o.bucket, sa.func.count().label("orders")).where(_o.status == "in_progress").group_by(_o.bucket)
+)
 LAST_STARTED = Statement(sa.select(_o.bucket).where(_o.started_at.is_not(None)).order_by(_o.started_at.desc()).limit(1))
 QUEUE = Statement(
     sa.select(ORDER)

@@ -15,22 +15,14 @@ from exporter.contract import Command, Door, Query, Struct
 from exporter.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
 from exporter.ledger import AFTER, AFTER_OF_KIND
 from exporter.parsing import convert, json_object
+from exporter.queries import Look
 from exporter.service import Service
-from exporter.settings import Settings
-from exporter.statements import Rows
 from exporter.web.access import admit
 from exporter.web.failures import json
 from exporter.web.front import Front
 
 KEY = "Idempotency-Key"
 PIECE = 65_536
-
-
-class Page:
-    """What a query is given (contract.Page)."""
-
-    def __init__(self, rows: Rows, settings: Settings, now: int):
-        self.rows, self.settings, self.now = rows, settings, now
 
 
 class FactsQuery(Struct):
@@ -63,7 +55,8 @@ def register(app: Flask, service: Service) -> None:
         if command.path:
             _route(app, command.path, command.method, _command(service, command))
     for query in service.registry.queries.values():
-        _route(app, query.path, "GET", _query(service, query))
+        if query.path:
+            _route(app, query.path, "GET", _query(service, query))
     for door in service.registry.doors.values():
         _route(app, f"/api/ingest/{door.name}", "POST", _door(service, door))
     _route(app, "/api/facts", "GET", lambda: _facts(service))
@@ -117,7 +110,7 @@ def _query(service: Service, query: Query) -> Callable[..., Response]:
         admit(request.environ)
         params = convert(_arguments(query.params) | names, query.params, text=True)
         with service.read() as rows:
-            return json(query.run(Page(rows, service.settings, service.now()), params))
+            return json(query.run(Look(rows, service), params))
 
     return answer
 

@@ -66,7 +66,8 @@ def operations(service: Service) -> Iterator[Operation]:
         if command.path:
             yield _of_command(command)
     for query in service.registry.queries.values():
-        yield Operation("GET", query.path, query.summary, query.params, result=query.result, errors=_errors(query))
+        if query.path:
+            yield Operation("GET", query.path, query.summary, query.params, result=query.result, errors=_errors(query))
     for door in service.registry.doors.values():
         errors = ((400, "malformed"), (413, "too_large"), (422, "invalid"), (503, "unavailable"))
         yield Operation(

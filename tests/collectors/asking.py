@@ -1,23 +1,15 @@
 """How the tests of the slices ask a line: what it refuses, what its lists say, which facts it wrote."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
-from exporter.contract import Fact, Refusal, Rows, Settings
+from exporter.contract import Fact, Refusal
 from exporter.host_settings import configured
 from exporter.ledger import AFTER
-from exporter.parsing import convert
+from exporter.queries import Look
 from tests.line import Line
-
-
-class Look(NamedTuple):
-    """What a query is given (contract.Page)."""
-
-    rows: Rows
-    settings: Settings
-    now: int
 
 
 def refusal(line: Line, command: str, **body: Any) -> Refusal:
@@ -34,9 +26,8 @@ def refused(line: Line, command: str, **body: Any) -> str:
 
 def ask(line: Line, query: str, **params: Any) -> Any:
     """A query's answer as plain data, true at once. Raises: Refusal."""
-    found = line.service.registry.queries[query]
     with line.service.read() as rows:
-        return msgspec.to_builtins(found.run(Look(rows, line.settings, line.now), convert(params, found.params)))
+        return msgspec.to_builtins(Look(rows, line.service).ask(query, **params))
 
 
 def facts(line: Line, after: int = 0) -> list[Fact]:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from exporter.contract import Refusal, StartupError
-from tests.collectors.asking import configure, facts, head, order, refusal, refused, started
+from tests.collectors.asking import ask, configure, facts, head, order, refusal, refused, started
 from tests.line import NOW, Line
 
 USED = [(5, 0, 0.0, 5), (5, 4, 0.8, 1), (5, 5, 1.0, 0), (4, 5, 1.25, 0), (0, 0, 0.0, 0), (0, 1, 1.0, 0)]
@@ -233,3 +233,12 @@ def forget_checkpoints(line: Line) -> None:
     with sqlite3.connect(line.folder / "line.db") as database:
         database.execute("DELETE FROM checkpoint")
     database.close()
+
+
+def test_the_board_as_a_resource_is_true_at_once_and_agrees_with_the_document(line: Line) -> None:
+    line.document("kanban")
+    started(line, bucket="cost")
+    board = ask(line, "kanban.board")
+    assert (board["cost"]["current"], board["cost"]["available"], board["total_wip"]) == (1, 4, 1)
+    document = line.document("kanban")
+    assert {name: document[name] for name in board} == board

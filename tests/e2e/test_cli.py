@@ -80,7 +80,7 @@ def test_help_of_a_command_has_an_example_of_it(name: str, helps: dict[str, str]
 
 
 def test_wrong_usage_is_exit_2_and_says_what_was_wrong(run: Run) -> None:
-    wrong = ("nothing", "serve --nothing", "completion tcsh", "import csv none.csv", "check --config none.toml", "")
+    wrong = ("nothing", "serve --nothing", "completion tcsh", "import csv none.csv", "")
     for words, done in zip(wrong, at_once([partial(run, *words.split()) for words in wrong]), strict=True):
         assert done.returncode == 2, words
         assert "Usage: tcps-exporter" in done.stderr

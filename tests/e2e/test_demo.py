@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,6 +92,17 @@ def test_the_line_goes_on_living(demo: Demo) -> None:
 def test_commands_work_beside_it(demo: Demo) -> None:
     order = demo.service.create(bucket="cost")
     assert demo.service.act(order, "cancel", reason="only a try").json()["status"] == "cancelled"
+
+
+def test_started_again_on_a_named_database_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Told twice, history would count twice, and orders in progress that nobody goes on with would fill the line."""
+    totals = []
+    for _ in range(2):
+        with Service(tmp_path, "--demo", "--database", "sqlite:///tcps.db", env={"TCPS_DEMO_DAYS": "3"}) as service:
+            wait_until(service.has_told_its_history, "a history that reaches to now", 60)
+            time.sleep(1)
+            totals.append(service.refresh()["overview"]["total_work_orders"])
+    assert totals[0] <= totals[1] < 1.3 * totals[0]
 
 
 def test_its_database_is_thrown_away(demo: Demo) -> None:

@@ -61,7 +61,7 @@ def _pull(random: Random, line: Line) -> tuple[str, dict[str, Any]]:
 
 def _record(random: Random, line: Line) -> tuple[str, dict[str, Any]]:
     """History in pieces and in any order."""
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "item": f"item {random.randint(1, 12)}",
             "at": line.now - random.randint(0, 60 * DAY),
