@@ -297,6 +297,10 @@ class Actions(Protocol):
         """Several commands in one transaction, one after the other; the first refusal undoes them all."""
         ...
 
+    def ask(self, query: str, **params: Any) -> Any:
+        """What a query answers, by its name."""
+        ...
+
     def read(self) -> Any:
         """Rows of a read-only connection, for one look without waiting."""
         ...

@@ -15,6 +15,7 @@ from exporter.errors import Refusal, StartupError, Unavailable
 from exporter.fold import Fold
 from exporter.ledger import Ledger, Staged
 from exporter.logs import Log
+from exporter.queries import Look
 from exporter.registry import Registry
 from exporter.settings import Settings
 from exporter.snapshot import Snapshots
@@ -119,6 +120,14 @@ class Service:
 
     def call_all(self, calls: list[tuple[str, Mapping[str, Any]]], by: str) -> list[Any]:
         return self.commands.call_all(list(calls), by)
+
+    def ask(self, query: str, **params: Any) -> Any:
+        """What the query answers, true at once. Raises: Refusal."""
+        with self.store.read() as rows:
+            return self.look(rows).ask(query, **params)
+
+    def look(self, rows: Rows) -> Look:
+        return Look(rows, self.settings, self.now(), self.registry.queries)
 
     def read(self) -> AbstractContextManager[Rows]:
         return self.store.read()

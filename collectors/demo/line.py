@@ -33,8 +33,11 @@ def begin(actions: Actions) -> Callable[[], None] | None:
     """What to do at each tick. None: the demo is off."""
     if not actions.settings["demo"]:
         return None
-    start = actions.now() - actions.settings["demo_days"] * DAY
-    line = Line(actions, start, actions.settings["demo_seed"])
+    begun = bool(actions.ask("work_orders.find", limit=1).work_orders)
+    history = 0 if begun else actions.settings["demo_days"] * DAY
+    line = Line(actions, actions.now() - history, actions.settings["demo_seed"])
+    if begun:
+        line.take_up(actions.now())
 
     def tick() -> None:
         now = actions.now()
@@ -65,6 +68,26 @@ class Line:
         while self._due and self._due[0][0] <= until:
             at, _, act, about = heapq.heappop(self._due)
             act(at, *about)
+
+    def take_up(self, now: int) -> None:
+        """Goes on with what a team before it left: its cords, its work, its queue."""
+        stopped: set[str] = set()
+        for status in ("open", "acknowledged"):
+            for andon in self._actions.ask("andon.find", status=status, limit=500).andons:
+                stopped.add(andon.details.get("order", ""))
+                self._after(now, MINUTE, self._answer, andon.id, now)
+                rest = self._rest(andon.stage)
+                self._after(now, HOUR, self._resolve, andon.id, andon.details.get("order", ""), andon.sku_id, rest)
+        for order in self._actions.ask("work_orders.find", status="in_progress", limit=500).work_orders:
+            if order.id not in stopped:
+                self._go_on(now, order.id, order.sku_id, self._rest(order.current_stage))
+        for order in self._actions.ask("work_orders.find", status="queued", limit=500).work_orders:
+            self._line_up(now, order)
+
+    def _rest(self, stage: str | None) -> list[str]:
+        """The stages after this one; all of them before the first is reached."""
+        stages = list(self._actions.settings["stages"])
+        return stages[stages.index(stage) + 1 :] if stage in stages else stages
 
     def hasten(self, now: int, pace: float) -> None:
         """From now on every wait is shorter, also those that have begun."""

@@ -15,7 +15,6 @@ from exporter.contract import Command, Door, Query, Struct
 from exporter.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
 from exporter.ledger import AFTER, AFTER_OF_KIND
 from exporter.parsing import convert, json_object
-from exporter.queries import Look
 from exporter.service import Service
 from exporter.web.access import admit
 from exporter.web.failures import json
@@ -110,7 +109,7 @@ def _query(service: Service, query: Query) -> Callable[..., Response]:
         admit(request.environ)
         params = convert(_arguments(query.params) | names, query.params, text=True)
         with service.read() as rows:
-            return json(query.run(Look(rows, service), params))
+            return json(query.run(service.look(rows), params))
 
     return answer
 

@@ -8,7 +8,6 @@ import pytest
 from exporter.contract import Fact, Refusal
 from exporter.host_settings import configured
 from exporter.ledger import AFTER
-from exporter.queries import Look
 from tests.line import Line
 
 
@@ -26,8 +25,7 @@ def refused(line: Line, command: str, **body: Any) -> str:
 
 def ask(line: Line, query: str, **params: Any) -> Any:
     """A query's answer as plain data, true at once. Raises: Refusal."""
-    with line.service.read() as rows:
-        return msgspec.to_builtins(Look(rows, line.service).ask(query, **params))
+    return msgspec.to_builtins(line.service.ask(query, **params))
 
 
 def facts(line: Line, after: int = 0) -> list[Fact]:
