@@ -4,9 +4,17 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from exporter.cli import main
+import sys
 
-__all__ = ["main"]
+
+def main() -> None:
+    try:
+        from exporter.cli import main as run  # here, so that Ctrl-C while it is imported ends it without a traceback
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

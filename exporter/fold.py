@@ -91,7 +91,7 @@ class Fold:
         while self.seq < self._ledger.head:
             self._fold(self._page())
             if self.seq < self._ledger.head:
-                gevent.sleep(0.001)  # not 0: who waits for a socket is served only when the loop comes to rest
+                gevent.sleep(1e-6)  # not 0: who waits for a socket is served only when the loop comes to rest
 
     def checkpoint(self) -> None:
         """Keeps the views' state, if anything was folded since. A broken view's state is not kept."""

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, BinaryIO
-
-import requests
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from exporter.errors import StartupError
+
+if TYPE_CHECKING:
+    from requests import Response
 
 TIMEOUT = (5, 600)
 PIECE = 65_536
@@ -28,7 +29,9 @@ class Remote:
         answer = self._ask("POST", f"/api/ingest/{door}", params=options, data=_pieces(file))
         return answer.json()  # type: ignore[no-any-return]
 
-    def _ask(self, method: str, path: str, **more: Any) -> requests.Response:
+    def _ask(self, method: str, path: str, **more: Any) -> "Response":
+        import requests  # slow and large, and no serving process needs it
+
         try:
             answer = requests.request(method, f"{self._url}{path}", headers=self._headers, timeout=TIMEOUT, **more)
         except requests.RequestException as error:
@@ -43,7 +46,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _reason(answer: requests.Response) -> str:
+def _reason(answer: "Response") -> str:
     try:
         return str(answer.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

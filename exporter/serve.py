@@ -102,6 +102,9 @@ class _Server(WSGIServer):
 
 
 class _Handler(WSGIHandler):
+    def log_request(self) -> None:
+        """Requests are not logged, so their lines are not made either."""
+
     def handle_one_response(self) -> None:
         server: Any = self.server
         server.busy += 1

@@ -85,7 +85,7 @@ QUEUE = Statement(
 )  # fmt: skip
 OPEN_BUCKETS = Statement(
     sa.select(_o.bucket, sa.func.count().label("orders"))
-    .where(_o.status != "completed", _o.status != "cancelled").group_by(_o.bucket)
+    .where(sa.or_(*(_o.status == status for status in ("queued", "blocked", "in_progress")))).group_by(_o.bucket)
 )  # fmt: skip
 ADD_DEPENDENCY = Statement(sa.insert(DEPENDENCY))
 DROP_DEPENDENCY = Statement(
