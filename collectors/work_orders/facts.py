@@ -1,7 +1,5 @@
 """What can happen to a work order. Each fact carries what stood before and what stands now."""
 
-from typing import Any
-
 import msgspec
 
 from exporter.contract import FactKind
@@ -48,8 +46,3 @@ KINDS = tuple(
     FactKind(f"work_orders.{what}", OrderFact, summary, channel="work_order", event="work_order_update")
     for what, summary in _SUMMARIES.items()
 )
-
-
-def shown(fact: OrderFact) -> dict[str, Any]:
-    """As streams show it."""
-    return {"work_order_id": fact.work_order_id, "status": fact.now.status, "bucket": fact.now.bucket}
